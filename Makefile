@@ -76,7 +76,7 @@ pytest: $(STAMP) packages ## the tests only
 	$(REALTIME)
 	@$(MAKE) --silent packages
 
-test-long: $(STAMP) packages ## the tests that make test leaves out: campaigns with a shorter form there
+test-long: $(STAMP) packages ## the tests that make test leaves out: whole campaigns, wheels, notebooks, more mutants
 	$(PYTEST) --numprocesses 2 --dist load -m long
 
 smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison
@@ -168,6 +168,7 @@ fuzz: $(STAMP) ## ten minutes of damaged and hostile files and frames for every 
 
 pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m cartpole_robot.drawing.wiring docs/wiring.svg
+	$(BIN)/python -m cartpole_robot.drawing.stepper_wiring docs/wiring_stepper.svg
 	$(BIN)/python -m benchmarks.readme_pictures
 
 module: $(STAMP) ## compile the page's WebAssembly

@@ -27,8 +27,8 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.simulation.imperfections.bridge import PERIOD_S
 from cartpole_robot.simulation.imperfections.imperfect import spoil
-from cartpole_robot.simulation.imperfections.profile import Profile, load_profile
-from cartpole_robot.simulation.mistake import Mistake
+from cartpole_robot.simulation.imperfections.profile import Profile, fitting, load_profile
+from cartpole_robot.simulation.mistake import Mistake, mistakes_of
 from cartpole_robot.simulation.planted_mistakes import built_cart
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.simulation.wired_board import BeltSlips
@@ -38,7 +38,7 @@ _OTHER_NAMES = {
     **dict.fromkeys((mistake for mistake in Mistake if mistake.startswith("counts-per-metre")), "counts-per-metre"),
     Mistake.DEAD_ZONE_DOUBLED: "dead-zone",
 }
-_MEASURED = {"encoders.cart_counts_per_m": 0.01, "motor.dead_zone_duty": 0.2}
+_MEASURED = {"encoders.cart_counts_per_m": 0.01, "stepper.steps_per_m": 0.01, "motor.dead_zone_duty": 0.2}
 
 
 def named(results: list[StepResult]) -> list[str]:
@@ -89,13 +89,15 @@ def main() -> None:
     parser.add_argument("--cart", default="diy_arduino")
     parser.add_argument("--rig", choices=("virtual", "avr"), default="virtual")
     parser.add_argument("--profile", default="ideal", help="what else is imperfect about each cart")
-    parser.add_argument("--mistakes", nargs="+", choices=list(map(str, Mistake)), default=list(map(str, Mistake)))
+    parser.add_argument("--mistakes", nargs="+", choices=list(map(str, Mistake)))
     parser.add_argument("--belts", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    cart, profile = load_cart(arguments.cart), load_profile(arguments.profile)
+    cart = load_cart(arguments.cart)
+    profile, _ = fitting(load_profile(arguments.profile), cart.motor)
     lost_duty = 0.0 if profile.bridge is None else profile.bridge.pulse_loss_s / PERIOD_S
-    planted: list[Mistake | None] = [None, *map(Mistake, arguments.mistakes)]
+    possible = mistakes_of(has_stepper=cart.stepper is not None)
+    planted: list[Mistake | None] = [None, *map(Mistake, arguments.mistakes or possible)]
     if cart.motor.dead_zone_duty == 0.0 and Mistake.DEAD_ZONE_DOUBLED in planted:
         planted.remove(Mistake.DEAD_ZONE_DOUBLED)  # doubled it is the same
     rows: list[tuple[Mistake | None, list[StepResult]]] = []

@@ -1,4 +1,6 @@
-"""The calculations of docs/hardware/building.md for diy_arduino: precharge, bleeder, clamp, filters, divider, fuse.
+"""The calculations of docs/hardware/building.md: precharge, bleeder, clamp, filters, divider, fuse.
+
+For diy_arduino, and what differs for diy_stepper.
 
 python -m benchmarks.build_guide
 """
@@ -25,6 +27,9 @@ FUSE_A = 7.5
 BOARD_A = 0.15  # assumed: board 50 mA, pole encoder 40 mA, Hall encoder 10 mA, contacts 15 mA, module 20 mA
 CONVERTER_V = 7.5
 FOAM_M = 0.02
+STEPPER_PRECHARGE_OHM, STEPPER_BLEEDER_OHM = 100.0, 1000.0
+STEPPER_COIL_OHM = 650.0  # LY2-DC24: it must release at 10 % of 24 V
+STEPPER_CLAMP_V = (28.5, 31.5)  # 1.5KE30A: breakdown at 1 mA
 
 
 def row(name: str, value: str) -> None:
@@ -77,6 +82,32 @@ def supply_side() -> None:
     row(f"{1e3 * FOAM_M:.0f} mm of foam at full speed, mean force", f"{energy_j / FOAM_M:.0f} N")
 
 
+def stepper_side() -> None:
+    """The supply of diy_stepper: precharge, bleeder, and what a braking cart returns."""
+    cart = load_cart("diy_stepper")
+    _, firmware = encoders_and_settings(cart)
+    assert cart.stepper is not None
+    supply_v = cart.stepper.supply_voltage_v or 24.0
+    load_ohm = 1.0 / (1.0 / STEPPER_BLEEDER_OHM + 1.0 / (UPPER_OHM + LOWER_OHM))
+    both_ohm = 1.0 / (1.0 / STEPPER_PRECHARGE_OHM + 1.0 / load_ohm)
+    print("a stepper: supply")
+    row(
+        "peak current, peak power in R1",
+        f"{supply_v / STEPPER_PRECHARGE_OHM:.2f} A, {supply_v**2 / STEPPER_PRECHARGE_OHM:.1f} W",
+    )
+    charged_v = (supply_v - DIODE_V) * load_ohm / (load_ohm + STEPPER_PRECHARGE_OHM)
+    row("C1 is charged to, without the driver's draw; after", f"{charged_v:.1f} V; {5 * both_ohm * BULK_F:.1f} s")
+    for volts in (firmware.supply_min_v, 1.0):
+        row(f"from {supply_v:g} V to {volts:g} V", f"{load_ohm * BULK_F * math.log(supply_v / volts):.2f} s")
+    row("power in R2", f"{supply_v**2 / STEPPER_BLEEDER_OHM:.2f} W")
+    energy_j = 0.5 * cart.pole_cart.mass_kg * cart.stepper.maximum_speed_m_s**2
+    alone_v = math.sqrt(supply_v**2 + 2.0 * energy_j / BULK_F)
+    row("energy of motion at full speed; C1 alone would reach", f"{energy_j:.2f} J; {alone_v:.1f} V")
+    row("clamp; the firmware's limit", f"{STEPPER_CLAMP_V[0]} to {STEPPER_CLAMP_V[1]} V; {firmware.supply_max_v:g} V")
+    held_v = supply_v * STEPPER_COIL_OHM / (STEPPER_COIL_OHM + STEPPER_PRECHARGE_OHM)
+    row("coil through R1 after the e-stop, were D3 missing", f"{held_v:.1f} V; releases at {0.1 * supply_v:.1f} V")
+
+
 def signal_side() -> None:
     """Filters, divider, and the board's own supply."""
     print("encoder filter")
@@ -103,3 +134,4 @@ def signal_side() -> None:
 if __name__ == "__main__":
     supply_side()
     signal_side()
+    stepper_side()

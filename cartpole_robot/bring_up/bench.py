@@ -16,7 +16,7 @@ from cartpole_robot.simulation.hand import Deed
 from cartpole_robot.terminal.printable import printable
 from firmware_bridge.errors import LinkError
 from firmware_bridge.link import Link
-from firmware_bridge.messages import CfgMessage, HelloAckMessage, StateMessage
+from firmware_bridge.messages import CfgMessage, HelloAckMessage, StateMessage, StepperMessage
 from firmware_bridge.usb import UsbBridge
 
 HAND_S = 20.0  # how long a person gets for a press or a push
@@ -47,8 +47,9 @@ class Meters:
 class Bench:
     """A cart on its line with a session.
 
-    `operator` is None without one; `may_move` allows the motor. `cfg` holds the limits of the cart file,
-    `results` those of the steps so far, by name.
+    `operator` is None without one; `may_move` allows the motor. `cfg` holds the limits of the cart file and `stepper`
+    those that only a stepper has, None for a DC motor; `most_m_s2` is the largest acceleration to try, None for the
+    file's. `results` has those of the steps so far, by name.
     """
 
     cart: CartParams
@@ -56,6 +57,8 @@ class Bench:
     settings: FirmwareSettings
     link: Link
     cfg: CfgMessage
+    stepper: StepperMessage | None = None
+    most_m_s2: float | None = None
     operator: Operator | None
     may_move: bool
     meters: Meters
@@ -67,6 +70,10 @@ class Bench:
     is_rail_known: bool = False  # by a voltmeter
     _has_answered: bool = False
     supply_scale: float = 1.0  # of the supply as the voltmeter has it, over what the firmware reports
+
+    def configure(self, cfg: CfgMessage | None = None) -> None:
+        """Give the firmware those limits, by default the cart file's. Raises `RefusedError` and `LinkError`."""
+        self.link.configure(self.cfg if cfg is None else cfg, self.stepper)
 
     def state(self) -> StateMessage:
         """The newest STATE, of now. Raises `LinkError` after a second without one."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from cartpole_robot.bring_up.bench import Bench
 from cartpole_robot.bring_up.findings import Finding, fine, unknown, wrong
 from firmware_bridge._host import PULSE_PERIOD
+from firmware_bridge.protocol import read_constants
 
+_STEPPER_TIMER = read_constants("drive_stepper.h")["DRIVE_PULSE_TOP"]  # both control registers of timer 1
 _CHIPS = {0x950F: "ATmega328P"}
 _UNSUITABLE_CHIPS = {0x9516: "ATmega328PB"}
 _CRYSTAL = {0xFF, 0xF7}  # low fuse: a 16 MHz crystal, undivided; low power as on the Uno, or full swing
@@ -35,12 +37,16 @@ def check_chip(bench: Bench) -> Finding:
             "read what is printed on it; measure the pulses at D9 with an oscilloscope (20 kHz) before the motor is "
             "connected",
         )
-    if health.pulse_top != PULSE_PERIOD - 1:
+    expected = PULSE_PERIOD - 1 if bench.stepper is None else _STEPPER_TIMER
+    if health.pulse_top != expected:
+        what = "counts to" if bench.stepper is None else "has the settings"
         return wrong(
             "pulse-period",
-            f"timer 1 counts to {health.pulse_top}, expected {PULSE_PERIOD - 1}",
+            f"timer 1 {what} {health.pulse_top}, expected {expected}",
             "flash the firmware again; if it stays, the chip is not what its signature says",
         )
+    if bench.stepper is not None:
+        return fine(f"{_CHIPS[health.chip]}; the timer of the step pulses is set up")
     return fine(f"{_CHIPS[health.chip]}; the pulses' timer counts to {health.pulse_top}")
 
 

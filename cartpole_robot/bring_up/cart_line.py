@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 
@@ -17,7 +18,9 @@ from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand
 from cartpole_robot.signals import TIME_MASK
 from cartpole_robot.simulation.hand import BuildersHand
-from cartpole_robot.simulation.virtual_cart import VirtualCart
+from cartpole_robot.simulation.planted_mistakes import built_cart
+from cartpole_robot.simulation.virtual_cart import Board, VirtualCart, built_firmware
+from cartpole_robot.simulation.wired_board import EquippedBoard
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
 from firmware_bridge.messages import StateMessage
@@ -58,8 +61,15 @@ class _KeptTransport(LockstepTransport):
 class CartLine:
     """The cart of the rig called `rig`. `virtual` is the simulated cart, None for a real one."""
 
-    def __init__(self, rig: str, cart: CartParams, *, plant: CartParams | None = None) -> None:
-        """Switch a simulated cart on; `plant` is what it really is, by default as its file says.
+    def __init__(
+        self,
+        rig: str,
+        cart: CartParams,
+        *,
+        plant: CartParams | None = None,
+        wires: Callable[[EquippedBoard, CartParams], Board] = lambda board, _: board,
+    ) -> None:
+        """Switch a simulated cart on; `plant` is what it really is, by default as its file says, behind those `wires`.
 
         Raises `UsageError` for a rig without a firmware, and `RigError`.
         """
@@ -73,16 +83,23 @@ class CartLine:
         self._stack = ExitStack()
         self._port = rig.removeprefix(SERIAL) if rig.startswith(SERIAL) else None
         if self._port is None:
-            self._switch_on(rig, cart, plant)
+            self._switch_on(rig, cart, plant, wires)
 
-    def _switch_on(self, rig: str, cart: CartParams, plant: CartParams | None) -> None:
+    def _switch_on(
+        self,
+        rig: str,
+        cart: CartParams,
+        plant: CartParams | None,
+        wires: Callable[[EquippedBoard, CartParams], Board],
+    ) -> None:
         if rig.startswith(HIDDEN):
             plant, rig = load_cart(rig.removeprefix(HIDDEN)), "virtual"
         try:
             board = self._stack.enter_context(open_board(rig, plant or cart))
         except BridgeError as error:
             raise RigError(str(error)) from None
-        self.virtual = VirtualCart(plant or cart, board=board)
+        built = built_cart(plant or cart, None)  # with the relay that the build guide has
+        self.virtual = VirtualCart(built, board=wires(board or built_firmware(built), built))
         self._stack.callback(self.virtual.close)
 
     @property

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cartpole_robot.cart.firmware_figures import braking_distance_m, encoders_and_settings
 from cartpole_robot.cart.params import CartParams
@@ -65,6 +67,16 @@ def with_homing(cart: CartParams, *, homing_duty: float, moving_duty: float, lat
     return dataclasses.replace(cart, firmware=firmware, delay=delay, sources=sources)
 
 
+def with_signs(cart: CartParams, signs: Mapping[str, bool], source: str) -> CartParams:
+    """`cart` with those keys of its `[firmware]`."""
+    if not signs:
+        return cart
+    _, firmware = encoders_and_settings(cart)
+    sources = {**cart.sources, **{f"firmware.{key}": source for key in signs}}
+    firmware = dataclasses.replace(firmware, **dict[str, Any](signs))
+    return dataclasses.replace(cart, firmware=firmware, sources=sources)
+
+
 def cautious_cart(cart: CartParams, brake: Brake) -> CartParams:
     """`cart` on a part of its track, with that brake."""
     _, firmware = encoders_and_settings(cart)
@@ -74,6 +86,14 @@ def cautious_cart(cart: CartParams, brake: Brake) -> CartParams:
         travel_limit_m=round(TRACK_SHARE * firmware.travel_limit_m, 4),
         brake_decel_m_s2=round(brake.deceleration_m_s2(_CAUTIOUS_M_S), 3),
     )
+    return dataclasses.replace(cart, limits=limits, firmware=firmware)
+
+
+def cautious_stepper(cart: CartParams) -> CartParams:
+    """`cart`, which has a stepper, on a part of its track: it brakes as it accelerates."""
+    _, firmware = encoders_and_settings(cart)
+    limits = dataclasses.replace(cart.limits, cart_position_m=round(TRACK_SHARE * cart.limits.cart_position_m, 4))
+    firmware = dataclasses.replace(firmware, travel_limit_m=round(TRACK_SHARE * firmware.travel_limit_m, 4))
     return dataclasses.replace(cart, limits=limits, firmware=firmware)
 
 

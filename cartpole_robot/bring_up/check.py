@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cartpole_robot.bring_up.acceleration import tried_cart
 from cartpole_robot.bring_up.bench import Bench, Meters
 from cartpole_robot.bring_up.board_checks import check_bootloader, check_chip, check_fuses
 from cartpole_robot.bring_up.contact_checks import check_estop, check_switches
@@ -21,11 +22,12 @@ from cartpole_robot.bring_up.line_checks import (
 )
 from cartpole_robot.bring_up.motor_checks import check_homing, check_motor, check_track
 from cartpole_robot.bring_up.operator import NobodyAnswersError, Operator
+from cartpole_robot.bring_up.stepper_checks import check_acceleration, check_direction, check_driver_off
 from cartpole_robot.bring_up.supply_checks import check_rail, check_supply
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.cfg_message import cfg_message, stepper_message
 from cartpole_robot.terminal.interrupts import signals_held
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.link import Link
@@ -81,20 +83,70 @@ STEPS = (
     Step(name="counters", title="errors and missed ticks, counted by the firmware", look=check_counters),
 )
 STEP_NAMES = tuple(step.name for step in STEPS)
+_STEPPER_SAFE = ("supply", "e-stop", "switches", "driver")
+_OF_A_STEPPER = {
+    "cart-encoder": Step(
+        name="driver", title="driver off, cart free by hand", look=check_driver_off, needs=("limits", "switches")
+    ),
+    "motor": Step(name="motor", title="motor's direction", look=check_direction, needs=_STEPPER_SAFE, moves=True),
+    "dead-zone": None,
+    "brake": None,
+    "homing": Step(
+        name="homing",
+        title="homing: both zeros, the pole's swing",
+        look=check_homing,
+        needs=(*_STEPPER_SAFE, "pole-encoder", "pole-turn", "motor", "track"),
+        moves=True,
+    ),
+    "counters": Step(
+        name="acceleration",
+        title="largest acceleration without a lost step",
+        look=check_acceleration,
+        needs=("pole-encoder", "pole-turn", "motor", "track", "homing"),
+        moves=True,
+    ),
+}
+"""What takes the place of a DC motor's step; the one in place of `counters` comes before it."""
 
 
-def chosen_steps(names: Sequence[str]) -> tuple[Step, ...]:
-    """The steps of those names in their order; all for no names.
+def _stepper_steps() -> Iterator[Step]:
+    for step in STEPS:
+        other = _OF_A_STEPPER.get(step.name, step)
+        if other is not None:
+            yield other
+        if step.name == "counters":
+            yield step
+
+
+STEPPER_STEPS = tuple(_stepper_steps())
+_ALL_NAMES = {*STEP_NAMES, *(step.name for step in STEPPER_STEPS)}
+
+
+def steps_for(cart: CartParams) -> tuple[Step, ...]:
+    """The steps of a cart with that drive, in their order."""
+    return STEPS if cart.stepper is None else STEPPER_STEPS
+
+
+def chosen_steps(names: Sequence[str], cart: CartParams | None = None) -> tuple[Step, ...]:
+    """The steps of those names for `cart`, None for any with a DC motor, in their order; all for no names.
 
     With them comes `limits`, which gives the firmware the cart, and before `supply` what it is measured against.
 
-    Raises `UsageError` for a name that no step has.
+    Raises `UsageError` for a name that no step has, or only one of a cart with the other drive.
     """
+    steps = STEPS if cart is None else steps_for(cart)
+    known = [step.name for step in steps]
     for name in names:
-        if name not in STEP_NAMES:
-            raise UsageError(f"check-rig has no step {name!r}; expected some of {', '.join(STEP_NAMES)}")
+        if name in _ALL_NAMES and name not in known and cart is not None:
+            this, other = ("a DC motor", "a stepper") if cart.stepper is None else ("a stepper", "a DC motor")
+            raise UsageError(
+                f"the step {name} of check-rig is for {other}, and the cart {cart.name!r} has {this}; expected some of "
+                f"{', '.join(known)}"
+            )
+        if name not in known:
+            raise UsageError(f"check-rig has no step {name!r}; expected some of {', '.join(known)}")
     chosen = {*names, "limits", *(["rail"] if "supply" in names else [])}
-    return tuple(step for step in STEPS if not names or step.name in chosen)
+    return tuple(step for step in steps if not names or step.name in chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +154,8 @@ class RigCheck:
     """What to check, and how.
 
     `open_line` opens the line to the cart and raises `BridgeError`. Nothing moves without `may_move`, nothing is asked
-    without an `operator`. `usb` is the bridge in front of the board, None for a line without one.
+    without an `operator`. `usb` is the bridge in front of the board, None for a line without one. `steps` None are all
+    that a cart with this drive has; `most_m_s2` is the largest acceleration that a stepper tries, None for the file's.
     """
 
     cart: CartParams
@@ -111,7 +164,8 @@ class RigCheck:
     operator: Operator | None
     may_move: bool
     on_result: Callable[[StepResult], object]
-    steps: tuple[Step, ...] = STEPS
+    steps: tuple[Step, ...] | None = None
+    most_m_s2: float | None = None
     meters: Meters = field(default_factory=Meters)
     usb: UsbBridge | None = None
     results: list[StepResult] = field(default_factory=list)
@@ -119,13 +173,10 @@ class RigCheck:
     def run(self) -> bool:
         """Whether nothing wrong or unknown was found. Leaves the motor off.
 
-        Raises `UsageError` as `cfg_message`, and for a cart with a stepper.
+        Raises `UsageError` as `cfg_message` and, where `most_m_s2` is given, as `tried_cart`.
         """
-        if self.cart.stepper is not None:
-            raise UsageError(
-                f"cart {self.cart.name!r} has a stepper, and check-rig checks carts with a [motor] alone; its firmware "
-                "checks switches, directions and steps when it homes"
-            )
+        if self.most_m_s2 is not None:
+            tried_cart(self.cart, self.most_m_s2)
         encoders, settings = encoders_and_settings(self.cart)
         cfg = cfg_message(self.cart)
         try:
@@ -139,6 +190,8 @@ class RigCheck:
             settings=settings,
             link=link,
             cfg=cfg,
+            stepper=stepper_message(self.cart),
+            most_m_s2=self.most_m_s2,
             operator=self.operator,
             may_move=self.may_move,
             meters=self.meters,
@@ -147,7 +200,7 @@ class RigCheck:
         try:
             bench.hello = link.open()
             bench.state()  # by then it has measured what HEALTH tells
-            for step in self.steps:
+            for step in steps_for(self.cart) if self.steps is None else self.steps:
                 result = self._add(self._finding(bench, step), step.name, step.title)
                 bench.results[step.name] = result
         except BridgeError as error:
@@ -211,8 +264,8 @@ def _result(finding: Finding, name: str, title: str) -> StepResult:
     )
 
 
-def verdict_text(results: Sequence[StepResult]) -> str:
-    """The last line: what all of it means."""
+def verdict_text(results: Sequence[StepResult], cart: CartParams | None = None) -> str:
+    """The last line: what all of it means for `cart`, None for any with a DC motor."""
     names = {
         verdict: [result.name for result in results if result.verdict is verdict]
         for verdict in (Verdict.WRONG, Verdict.UNKNOWN, Verdict.SKIPPED)
@@ -228,7 +281,7 @@ def verdict_text(results: Sequence[StepResult]) -> str:
     ]
     if names[Verdict.WRONG] or names[Verdict.UNKNOWN]:
         return f"the rig is not fit to be driven ({'; '.join(parts)})"
-    left_out = len(STEPS) - len(results)
+    left_out = len(STEPS if cart is None else steps_for(cart)) - len(results)
     if left_out > 0:
         parts.append(f"{left_out} steps left out")
     return f"nothing wrong was found ({'; '.join(parts)})" if parts else "the rig is fit to be driven"
@@ -236,5 +289,4 @@ def verdict_text(results: Sequence[StepResult]) -> str:
 
 def failed_steps(results: Sequence[StepResult]) -> list[str]:
     """The names to give to --only: what is to be checked again."""
-    again = {result.name for result in results if result.verdict is not Verdict.FINE}
-    return [name for name in STEP_NAMES if name in again]
+    return [result.name for result in results if result.name in _ALL_NAMES and result.verdict is not Verdict.FINE]

@@ -42,7 +42,7 @@ class Leg:
 def prepare(bench: Bench, speed_m_s: float) -> None:
     """Give the firmware limits under which creeping has that speed, and STATEs come every `PERIOD_MS`."""
     ceiling = bench.link.protocol.constants["PROTOCOL_DUTY_ONE"] // 2
-    bench.link.configure(
+    bench.configure(
         bench.cfg._replace(
             control_period_ms=PERIOD_MS,
             homing_speed_counts_s=round(speed_m_s * bench.encoders.cart_counts_per_m),

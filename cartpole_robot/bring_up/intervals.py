@@ -20,6 +20,7 @@ _KEYS = {
     "pole_length": "pole_cart.pole_half_length_m",
     "cart_mass": "pole_cart.cart_mass_kg",
     "delay": "delay.latency_s",
+    "settling": "stepper.settling_s",
 }
 _LEAST_SHARE = 0.02  # of a value to each side: no interval is trusted to be narrower
 _MOST_SHARE = 0.3  # a wider one says that hardly anything is known, not that all of it is likely

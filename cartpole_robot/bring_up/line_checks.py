@@ -84,7 +84,7 @@ def check_round_trip(bench: Bench) -> Finding:
 def check_limits(bench: Bench) -> Finding:
     """Whether the firmware takes this cart's limits, and a fault from before can be cleared."""
     link = bench.link
-    link.configure(bench.cfg)
+    bench.configure()
     try:
         link.mode("CLEAR")
     except RefusedError as error:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from datetime import date
 
 from cartpole_robot.bring_up.findings import StepResult, Verdict
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.stepper import MOST_STEPS_PER_S
 from cartpole_robot.errors import RunError
 
 _DIGITS = 5
-_GIVEN = {"encoders.cart_counts_per_m": ", by firmware.switch_m"}  # what a number rests on
+_BY_TRACK = ", by firmware.switch_m"
+_GIVEN = {"encoders.cart_counts_per_m": _BY_TRACK, "stepper.steps_per_m": _BY_TRACK}  # what a number rests on
 
 
 def measured_numbers(results: Sequence[StepResult]) -> dict[str, float]:
@@ -29,7 +32,11 @@ def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) ->
     """`cart` with what was measured on `day`, each number with its source. Raises `RunError` if no cart can be so."""
     numbers = measured_numbers(results)
     if not numbers:
-        raise RunError("nothing was measured that a cart file holds: the steps rail, track, dead-zone and brake do")
+        raise RunError(f"nothing was measured that a cart file holds: the steps {_measuring(cart)} do")
+    if cart.stepper is not None and "stepper.steps_per_m" in numbers:
+        steps_per_m = numbers["encoders.cart_counts_per_m"] = numbers["stepper.steps_per_m"]
+        if steps_per_m * cart.stepper.maximum_speed_m_s > MOST_STEPS_PER_S:  # then the board makes no more of a second
+            numbers["stepper.maximum_speed_m_s"] = math.floor(1e4 * MOST_STEPS_PER_S / steps_per_m) / 1e4
     changes: dict[str, dict[str, float | int]] = {}
     for key, value in numbers.items():
         section, name = key.split(".")
@@ -42,3 +49,7 @@ def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) ->
         return dataclasses.replace(cart, sources=sources, **records)
     except ValueError as error:
         raise RunError(f"the measured numbers make no cart: {error}") from None
+
+
+def _measuring(cart: CartParams) -> str:
+    return "rail, track, dead-zone and brake" if cart.stepper is None else "rail, track and acceleration"

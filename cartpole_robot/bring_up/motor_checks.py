@@ -10,22 +10,26 @@ from cartpole_robot.bring_up.findings import Finding, fine, wrong
 from cartpole_robot.rigs.firmware_rig import HOMING_S
 from cartpole_robot.simulation.hand import Deed
 from firmware_bridge.faults import FAULTS
+from firmware_bridge.messages import StepperMessage
 
 _PUSH_M = 0.01
 _AWAY_M = 0.03
 _TRACK_TOLERANCE = 0.01
 _TRACK_MOST = 1.35  # of the cart file's track: counts per metre may be wrong by so much
-_TRACK_M_S = 0.1  # slow, for a switch is only looked at every few milliseconds, and bounces
+STEPS_MOST = 2.3  # of the same in a stepper's steps, whose microsteps may be half of the file's
+CREEP_M_S = 0.1  # slow, for a switch is only looked at every few milliseconds, and bounces
 _HURRY_M_S, _HURRY_SHARE = 0.4, 0.45
 _DEBOUNCE_S, _BOUNCE_S = 0.003, 0.006
 _SAME_M = 0.0005  # between two visits of a switch: less than a tooth with what bouncing and looking add
+_MICROSTEPS, _MICROSTEPS_TOLERANCE = (0.5, 2.0), 0.02  # as a driver's switches are off by one
+_LATE_M = 0.0002  # between a stop by the firmware and one by the host, at creeping speed
 _PLAY_M = 0.003  # that a belt and a switch's lever may have
 
 
 def check_motor(bench: Bench) -> Finding:
     """Whether the motor moves the cart to the side it is asked to."""
     stand_clear(bench)
-    speed_m_s = min(_TRACK_M_S, bench.settings.homing_speed_m_s)
+    speed_m_s = min(CREEP_M_S, bench.settings.homing_speed_m_s)
     prepare(bench, speed_m_s)
     least = _PUSH_M * bench.encoders.cart_counts_per_m
     side = -1 if bench.is_closed(bench.state(), Input.RIGHT) else 1
@@ -40,17 +44,17 @@ def check_motor(bench: Bench) -> Finding:
             "check the motor's wires, the bridge's enable and supply, and that the cart runs freely",
         )
     if leg.moved * side > 0:
-        return fine(f"asked to the {_name(side)}, the cart went there ({leg.moved:+d} counts)")
+        return fine(f"asked to the {side_name(side)}, the cart went there ({leg.moved:+d} counts)")
     if bench.is_fine("cart-encoder"):
         return wrong(
             "motor-leads-swapped",
-            f"asked to the {_name(side)}, the cart went the other way ({leg.moved:+d} counts)",
+            f"asked to the {side_name(side)}, the cart went the other way ({leg.moved:+d} counts)",
             "exchange the motor's two leads, or set firmware.is_motor_reversed in the cart file (reverse it where it "
             "is set)",
         )
     return wrong(
         "motor-or-encoder-swapped",
-        f"asked to the {_name(side)}, the cart's encoder counted the other way ({leg.moved:+d} counts)",
+        f"asked to the {side_name(side)}, the cart's encoder counted the other way ({leg.moved:+d} counts)",
         "check the cart's encoder by hand first (without --no-hand); then exchange the motor's leads",
     )
 
@@ -58,7 +62,7 @@ def check_motor(bench: Bench) -> Finding:
 def check_track(bench: Bench) -> Finding:
     """Whether the track between the switches is as long as in the cart file, twice, and the counts come back."""
     stand_clear(bench)
-    speed_m_s = min(_TRACK_M_S, bench.settings.homing_speed_m_s)
+    speed_m_s = min(CREEP_M_S, bench.settings.homing_speed_m_s)
     prepare(bench, speed_m_s)
     per_m = bench.encoders.cart_counts_per_m
     file_m = 2.0 * bench.settings.switch_m
@@ -70,32 +74,39 @@ def check_track(bench: Bench) -> Finding:
             _hurry(bench, file_m)
             prepare(bench, speed_m_s)
             continue
-        leg = creep(bench, side, _TRACK_MOST * file_m, speed_m_s, reaches(bench, _contact(side)))
-        if leg.fault is not None or not bench.is_closed(leg.states[-1], _contact(side)):
-            return _no_switch(bench, leg, _contact(side))
-        if bench.is_closed(leg.states[-1], _contact(-side)):
+        most_m = (_TRACK_MOST if bench.stepper is None else STEPS_MOST) * file_m
+        leg = creep(bench, side, most_m, speed_m_s, reaches(bench, contact_at(side)))
+        if leg.fault is not None or not bench.is_closed(leg.states[-1], contact_at(side)):
+            return _no_switch(bench, leg, contact_at(side))
+        if bench.is_closed(leg.states[-1], contact_at(-side)):
             return wrong(
                 "switch-stuck",
-                f"the cart is at the {_name(side)} switch, and the {_name(-side)} one still reads as reached",
+                f"the cart is at the {side_name(side)} switch, and the {side_name(-side)} one still reads as reached",
                 "its lever is bent or its wire cut: its normally closed contact goes to ground",
             )
         legs.append(leg)
-    ends_m = [_changed_at(bench, leg, _contact(leg.side)) / per_m for leg in legs]
+    ends_m = [_changed_at(bench, leg, contact_at(leg.side)) / per_m for leg in legs]
     left_m, right_m = ends_m[0::3], (ends_m[1], ends_m[2], ends_m[4])
     delay_m = speed_m_s * _DEBOUNCE_S
     lengths_m = [abs(ends_m[k + 1] - ends_m[k]) - 2.0 * delay_m for k in (0, 2, 3)]
     length_m = sum(lengths_m) / len(lengths_m)
     astray_m = max(max(ends) - min(ends) for ends in (left_m, right_m))
+    same_m = _SAME_M + speed_m_s * (_BOUNCE_S + PERIOD_MS / 1000.0)
+    if bench.stepper is not None:
+        rests_m = [leg.rest[-1].cart_counts / per_m for leg in legs]  # where a closed switch has stopped it
+        astray_m = max(max(ends) - min(ends) for ends in (rests_m[0::3], (rests_m[1], rests_m[2], rests_m[4])))
+        same_m = steps_lost_m(bench.stepper, per_m)
     play_m = _play_m(bench, legs, ends_m) - 2.0 * delay_m
     text = (
         f"{', '.join(f'{1000.0 * each:.1f}' for each in lengths_m)} mm by the counts, {1000.0 * file_m:.1f} mm in the "
         f"cart file; back at a switch it counts {1000.0 * astray_m:.1f} mm differently"
     )
-    if astray_m > _SAME_M + speed_m_s * (_BOUNCE_S + PERIOD_MS / 1000.0):
+    if astray_m > same_m:
         return wrong(
             "belt-slips",
             text,
-            "the motor turns and the cart does not follow: tighten the belt, and the pulley's set screw on its flat",
+            "the motor turns and the cart does not follow: tighten the belt, and the pulley's set screw on its flat"
+            + ("" if bench.stepper is None else "; or the motor loses steps: free the carriage, and set its current"),
         )
     if play_m > _PLAY_M:
         return wrong(
@@ -104,16 +115,27 @@ def check_track(bench: Bench) -> Finding:
             "tighten the pulley's set screw on the flat of the motor's shaft, then the belt",
         )
     counts_per_m = length_m * per_m / file_m
-    measured = {"encoders.cart_counts_per_m": counts_per_m}
+    key = "encoders.cart_counts_per_m" if bench.stepper is None else "stepper.steps_per_m"
+    measured = {key: counts_per_m}
     off = length_m / file_m - 1.0
+    times = next((each for each in _MICROSTEPS if abs(length_m / file_m / each - 1.0) <= _MICROSTEPS_TOLERANCE), None)
+    if bench.stepper is not None and times is not None:
+        return wrong(
+            "microsteps",
+            f"{text}: {times:g} times as many steps as in the file",
+            f"set the driver's switches to the file's stepper.microsteps, or correct it and set stepper.steps_per_m = "
+            f"{counts_per_m:.1f}",
+        )
     if abs(off) > _TRACK_TOLERANCE:
         return wrong(
             "counts-per-metre",
             f"{text}: {100.0 * off:+.1f} %",
             "measure the distance between the two places where the switches close with a tape: if the cart file's "
-            f"firmware.switch_m is half of it, set encoders.cart_counts_per_m = {counts_per_m:.1f}",
+            f"firmware.switch_m is half of it, set {key} = {counts_per_m:.1f}",
             measured,
         )
+    if bench.stepper is not None:  # teeth and microsteps make an exact number, and a tape's is no better than this
+        return fine(f"{text} ({100.0 * off:+.2f} %; up to {100.0 * _TRACK_TOLERANCE:g} % is no other number of steps)")
     return fine(f"{text} ({100.0 * off:+.2f} %)", measured)
 
 
@@ -122,14 +144,21 @@ def _hurry(bench: Bench, track_m: float) -> None:
     speed_m_s = min(_HURRY_M_S, _HURRY_SHARE * track_m)
     prepare(bench, speed_m_s)
     for side, share in ((-1, 0.4), (1, 0.3), (-1, 0.3), (1, 0.3)):
-        creep(bench, side, share * track_m, speed_m_s, reaches(bench, _contact(side)))
+        creep(bench, side, share * track_m, speed_m_s, reaches(bench, contact_at(side)))
 
 
-def _contact(side: int) -> Input:
+def steps_lost_m(limits: StepperMessage, per_m: float) -> float:
+    """How far off a switch may stop the cart while no step was lost: as homing has it, and what the host is late."""
+    return limits.round_trip_steps / per_m + _LATE_M
+
+
+def contact_at(side: int) -> Input:
+    """The switch on that side, -1 for the left one."""
     return Input.LEFT if side < 0 else Input.RIGHT
 
 
-def _name(side: int) -> str:
+def side_name(side: int) -> str:
+    """The side in words."""
     return "left" if side < 0 else "right"
 
 
@@ -147,14 +176,14 @@ def _play_m(bench: Bench, legs: list[Leg], ends_m: list[float]) -> float:
     """How much farther back a switch opens than it closed, by the motor's counts: the least of all turns."""
     found = []
     for k, after in ((0, legs[1]), (2, legs[3]), (3, legs[4])):
-        opened_m = _changed_at(bench, after, _contact(legs[k].side)) / bench.encoders.cart_counts_per_m
+        opened_m = _changed_at(bench, after, contact_at(legs[k].side)) / bench.encoders.cart_counts_per_m
         found.append((opened_m - ends_m[k]) * after.side)
     return min(found)
 
 
 def _no_switch(bench: Bench, leg: Leg, contact: Input) -> Finding:
-    side = _name(leg.side)
-    other = _contact(-leg.side)
+    side = side_name(leg.side)
+    other = contact_at(-leg.side)
     if leg.fault not in (None, "CART_STUCK"):
         return failed(leg)
     if bench.is_closed(leg.states[-1], other):
@@ -209,7 +238,7 @@ def check_homing(bench: Bench) -> Finding:
     else:
         bench.say("homing ...")
     link = bench.link
-    link.configure(bench.cfg)
+    bench.configure()
     link.mode("CLEAR")
     link.mode("HOME")
     states = link.protocol.enums["cart_state"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cartpole_robot.bring_up.check import STEPS, RigCheck, Step
+from cartpole_robot.bring_up.check import RigCheck, Step
 from cartpole_robot.bring_up.findings import StepResult
 from cartpole_robot.bring_up.operator import SimulatedOperator
 from cartpole_robot.cart.params import CartParams
@@ -23,7 +23,7 @@ def rehearse(
     cart: CartParams,
     mistake: Mistake | None,
     *,
-    steps: tuple[Step, ...] = STEPS,
+    steps: tuple[Step, ...] | None = None,
     spoil: Callable[[VirtualCart], None] = lambda _: None,
     board: EquippedBoard | None = None,
 ) -> list[StepResult]:

@@ -27,7 +27,7 @@ def _report(cart: CartParams, port: str, results: Sequence[StepResult], time: da
     record = {
         "format": REPORT_FORMAT,
         "time": time.isoformat(timespec="seconds"),
-        "verdict": verdict_text(results),
+        "verdict": verdict_text(results, cart),
         "port": port,
         "cart": {"name": cart.name, "fingerprint": cart.fingerprint(), "parameters": cart.as_dict()},
         "steps": [result.as_dict() for result in results],
@@ -42,7 +42,7 @@ def _report(cart: CartParams, port: str, results: Sequence[StepResult], time: da
     lines = [
         "# check-rig",
         "",
-        f"Cart {_cell(cart.name)} at {_cell(port)}, {record['time']}: {_cell(verdict_text(results))}.",
+        f"Cart {_cell(cart.name)} at {_cell(port)}, {record['time']}: {_cell(verdict_text(results, cart))}.",
         "",
         "| step | result | found | to do |",
         "| --- | --- | --- | --- |",

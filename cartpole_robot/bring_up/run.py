@@ -13,13 +13,16 @@ from typing import Any
 from cartpole_robot.bring_up.cart_line import CartLine
 from cartpole_robot.bring_up.folder import BringUpFolder, Identity, open_folder
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
+from cartpole_robot.bring_up.stages.accelerate import accelerate
 from cartpole_robot.bring_up.stages.balance import balance
 from cartpole_robot.bring_up.stages.brake import measure_brake
 from cartpole_robot.bring_up.stages.check import check
 from cartpole_robot.bring_up.stages.compare import compare_cart
 from cartpole_robot.bring_up.stages.excite import excite
 from cartpole_robot.bring_up.stages.home import home
+from cartpole_robot.bring_up.stages.home_stepper import home_stepper
 from cartpole_robot.bring_up.stages.identify import identify_cart
+from cartpole_robot.bring_up.stages.identify_stepper import identify_stepper
 from cartpole_robot.bring_up.stages.swing_up import swing_up
 from cartpole_robot.bring_up.stages.train import train
 from cartpole_robot.bring_up.work import Work
@@ -43,20 +46,36 @@ STAGES: Mapping[StageName, Callable[[Work], StageResult]] = {
     StageName.BALANCE: balance,
     StageName.COMPARE: compare_cart,
 }
+STEPPER_STAGES: Mapping[StageName, Callable[[Work], StageResult]] = {
+    StageName.CHECK: check,
+    StageName.HOME: home_stepper,
+    StageName.ACCELERATION: accelerate,
+    StageName.EXCITE: excite,
+    StageName.IDENTIFY: identify_stepper,
+    StageName.TRAIN: train,
+    StageName.SWING_UP: swing_up,
+    StageName.BALANCE: balance,
+    StageName.COMPARE: compare_cart,
+}
+
+
+def stages_of(cart: CartParams) -> Mapping[StageName, Callable[[Work], StageResult]]:
+    """The stages of a cart with that drive, in their order."""
+    return STAGES if cart.stepper is None else STEPPER_STAGES
 
 
 @dataclass(frozen=True, kw_only=True)
 class BringUpRequest:
     """What to bring up: the cart on `rig`, which the cart file describes as well as it can, into the folder `out`.
 
-    It ends after the stage `until`. `is_checked` leaves out the steps that need a person.
+    It ends after the stage `until`, None for the last one. `is_checked` leaves out the steps that need a person.
     """
 
     rig: str
     cart: CartParams
     out: Path
     may_move: bool
-    until: StageName = StageName.COMPARE
+    until: StageName | None = None
     is_checked: bool = False
     seed: int = 0
 
@@ -145,7 +164,12 @@ def bring_up(
         finally:
             problem = _closed(line)
         if problem is not None and failure is None:
-            failure = Failure(stage=request.until, message=problem, remedy="switch the cart off", figures={})
+            failure = Failure(
+                stage=request.until or list(stages_of(request.cart))[-1],
+                message=problem,
+                remedy="switch the cart off",
+                figures={},
+            )
         return BringUp(folder=folder, failure=failure, work=work)
 
 
@@ -153,10 +177,12 @@ def check_request(request: BringUpRequest) -> None:
     """Raise `UsageError` for what cannot begin: permission, a cart file without firmware, or one that forbids it."""
     check_may_move(request.rig, may_move=request.may_move)
     cart = request.cart
-    if cart.stepper is not None:
+    stages = stages_of(cart)
+    if request.until is not None and request.until not in stages:
+        drive = "a DC motor" if cart.stepper is None else "a stepper"
         raise UsageError(
-            f"cart {cart.name!r} has a stepper, and bring-up checks and identifies carts with a [motor] alone; train "
-            "and deploy a policy for it"
+            f"--until {request.until}: the cart {cart.name!r} has {drive}, whose bring-up has the stages "
+            f"{', '.join(stages)}; choose one of them"
         )
     if cart.firmware is None:
         needed = [field.name for field in dataclasses.fields(FirmwareSettings) if field.default is dataclasses.MISSING]
@@ -181,8 +207,8 @@ def _closed(line: CartLine) -> str | None:
     return None
 
 
-def _stages(work: Work, until: StageName, listener: Listener) -> Failure | None:
-    for name, stage in STAGES.items():
+def _stages(work: Work, until: StageName | None, listener: Listener) -> Failure | None:
+    for name, stage in stages_of(work.cart).items():
         if name in work.folder.results:
             listener.ends(work.folder.results[name], True)
         else:

@@ -16,6 +16,7 @@ class StageName(enum.StrEnum):
     CHECK = "check"
     HOME = "home"
     BRAKE = "brake"
+    ACCELERATION = "acceleration"
     EXCITE = "excite"
     IDENTIFY = "identify"
     TRAIN = "train"
@@ -28,6 +29,7 @@ TITLES = {
     StageName.CHECK: "check the rig without moving it",
     StageName.HOME: "home, with whatever period the pole has",
     StageName.BRAKE: "measure the brake, in small steps",
+    StageName.ACCELERATION: "find the largest acceleration without a lost step",
     StageName.EXCITE: "drive with the pole hanging, and record it",
     StageName.IDENTIFY: "identify the cart",
     StageName.TRAIN: "train a policy on the identified cart",
@@ -35,7 +37,10 @@ TITLES = {
     StageName.BALANCE: "balance for a minute with the policy",
     StageName.COMPARE: "compare the cart with its simulation",
 }
-CART_STAGES = (StageName.HOME, StageName.BRAKE, StageName.EXCITE, StageName.SWING_UP, StageName.BALANCE)
+CART_STAGES = (
+    *(StageName.HOME, StageName.BRAKE, StageName.ACCELERATION, StageName.EXCITE),
+    *(StageName.SWING_UP, StageName.BALANCE),
+)
 """Those in which the motor runs."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from cartpole_robot.bring_up.run import BringUp, Failure
 from cartpole_robot.bring_up.stage import CART_STAGES, StageName, StageResult
 
-_BEFORE_BALANCE = (StageName.HOME, StageName.BRAKE, StageName.EXCITE, StageName.SWING_UP)
+_BEFORE_BALANCE = (StageName.HOME, StageName.BRAKE, StageName.ACCELERATION, StageName.EXCITE, StageName.SWING_UP)
+_TIME_ENDS = 21  # column of a stage's line
 
 
 def verdict(done: BringUp) -> str:
@@ -45,12 +46,12 @@ def cart_time_s(done: BringUp) -> tuple[float, float]:
 def stage_line(result: StageResult, *, is_old: bool = False) -> str:
     """A stage's line for the terminal."""
     time = "done before" if is_old else f"{result.wall_s:.1f} s"
-    return f"  {result.name:<9} {time:>11}  {result.line}"
+    return f"  {result.name}{time:>{_TIME_ENDS - len(result.name)}}  {result.line}"
 
 
 def failure_lines(failure: Failure) -> list[str]:
     """What happened, with its figure, and what to do."""
-    lines = [f"  {failure.stage:<9} {'FAILED':>11}  {failure.message}"]
+    lines = [f"  {failure.stage}{'FAILED':>{_TIME_ENDS - len(failure.stage)}}  {failure.message}"]
     return [*lines, f"{'':24}-> {failure.remedy}"] if failure.remedy else lines
 
 

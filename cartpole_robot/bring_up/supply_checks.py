@@ -56,7 +56,8 @@ def check_supply(bench: Bench) -> Finding:
     shown_v = state.supply_mv / 1000.0 * bench.supply_scale
     supply_v = bench.meters.supply_v
     if supply_v is None and bench.operator is not None:
-        text = "hold the voltmeter at the bridge's B+ and B-, type what it shows, Enter (only Enter: left out)"
+        where = "bridge's B+ and B-" if bench.stepper is None else "driver's supply terminals"
+        text = f"hold the voltmeter at the {where}, type what it shows, Enter (only Enter: left out)"
         supply_v = bench.volts(Deed.READ_SUPPLY, text)
     off = 0.0 if supply_v is None else shown_v / supply_v - 1.0
     is_rail_known = bench.is_rail_known or settings.bandgap_v is not None
@@ -64,7 +65,8 @@ def check_supply(bench: Bench) -> Finding:
         return wrong(
             "supply-divider-off",
             f"{shown_v:.2f} V by the firmware, {supply_v:.2f} V by the voltmeter: {100.0 * off:+.0f} %",
-            "check the divider at A4: 10 kOhm to the bridge's B+, 1.8 kOhm to ground; and that both grounds are joined",
+            f"check the divider at A4: 10 kOhm to the {'bridge' if bench.stepper is None else 'driver'}'s "
+            f"{'B+' if bench.stepper is None else '+V'}, 1.8 kOhm to ground; and that both grounds are joined",
         )
     if not settings.supply_min_v <= state.supply_mv / 1000.0 <= settings.supply_max_v:
         return wrong(

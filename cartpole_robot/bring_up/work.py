@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from cartpole_robot.bring_up.cart_line import CartLine
-from cartpole_robot.bring_up.cautious import Brake, cautious_cart, weakest_brake, with_homing
+from cartpole_robot.bring_up.cautious import (
+    Brake,
+    cautious_cart,
+    cautious_stepper,
+    weakest_brake,
+    with_homing,
+    with_signs,
+)
 from cartpole_robot.bring_up.folder import FILES, BringUpFolder
 from cartpole_robot.bring_up.stage import StageName
 from cartpole_robot.cart.params import CartParams
@@ -38,17 +46,33 @@ class Work:
     def homed_cart(self) -> CartParams:
         """The cart file with what homing found: the duties that move the cart, and the latency."""
         found = self.figures(StageName.HOME)
-        return with_homing(
+        cart = with_homing(
             self.cart,
             homing_duty=found["homing_duty"],
             moving_duty=found["moving_duty"],
             latency_s=found["latency_s"],
         )
+        return with_signs(cart, found.get("signs", {}), f"measured: bring-up, at {StageName.HOME}")
 
     @property
     def cautious_cart(self) -> CartParams:
         """The homed cart before it is identified."""
+        if self.cart.stepper is not None:
+            is_tried = StageName.ACCELERATION in self.folder.results
+            return cautious_stepper(self.accelerated_cart if is_tried else self.homed_cart)
         return cautious_cart(self.homed_cart, weakest_brake(self.cart))
+
+    @property
+    def accelerated_cart(self) -> CartParams:
+        """The homed cart of a stepper, with the acceleration at which it loses no step."""
+        cart = self.homed_cart
+        stepper = cart.stepper
+        most_m_s2 = self.figures(StageName.ACCELERATION)["maximum_acceleration_m_s2"]
+        if stepper is None or most_m_s2 == stepper.maximum_acceleration_m_s2:
+            return cart
+        key, source = "stepper.maximum_acceleration_m_s2", "measured: bring-up, without a lost step, with a margin"
+        stepper = dataclasses.replace(stepper, maximum_acceleration_m_s2=most_m_s2)
+        return dataclasses.replace(cart, stepper=stepper, sources={**cart.sources, key: source})
 
     @property
     def measured_brake(self) -> Brake:

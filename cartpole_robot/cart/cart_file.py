@@ -60,8 +60,9 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
 
 
 def is_identified(cart: CartParams) -> bool:
-    """Whether `identify` has found the force of its motor, as the number's source says."""
-    return cart.sources.get("motor.stall_force_n", "").startswith(f"{IDENTIFIED} from ")
+    """Whether `identify` has found the force of its motor, or a stepper's settling, as the number's source says."""
+    key = "motor.stall_force_n" if cart.stepper is None else "stepper.settling_s"
+    return cart.sources.get(key, "").startswith(f"{IDENTIFIED} from ")
 
 
 def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str, swings_up: bool = False) -> CartParams:

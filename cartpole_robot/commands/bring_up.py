@@ -15,9 +15,10 @@ from cartpole_robot.rigs.open_rig import SERIAL
 
 if TYPE_CHECKING:
     from cartpole_robot.bring_up.run import BringUpRequest, Listener
+    from cartpole_robot.cart.params import CartParams
 
 _RIGS = ("virtual", "virtual:CART", "avr", "avr:ELF", "serial:PORT")
-_STAGES = ("check", "home", "brake", "excite", "identify", "train", "swing-up", "balance", "compare")
+_STAGES = ("check", "home", "brake", "acceleration", "excite", "identify", "train", "swing-up", "balance", "compare")
 _OPTIONS = ("rig", "port", "cart", "arm", "checked", "seed", "out", "until")
 
 
@@ -27,7 +28,8 @@ def add_bring_up(verb: Parser) -> None:
         verb,
         f"Its stages are {', '.join(_STAGES)}. Each saves its result in the folder --out; the same command continues "
         "after the last finished stage. The cart file may be far off: the stages before identify assume the weakest "
-        "brake and use three quarters of the track.",
+        "brake and use three quarters of the track. A DC motor's cart has the stage brake, a stepper's the stage "
+        "acceleration.",
     )
     examples(
         verb,
@@ -42,7 +44,7 @@ def add_bring_up(verb: Parser) -> None:
     verb.add_argument(
         "--out", type=Path, metavar="FOLDER", required=True, help="folder of a new bring-up, or of one to continue"
     )
-    verb.add_argument("--until", choices=_STAGES, default=_STAGES[-1], metavar="STAGE", help="stop after this stage")
+    verb.add_argument("--until", choices=_STAGES, metavar="STAGE", help="stop after this stage")
     verb.add_argument(
         "--checked",
         action="store_true",
@@ -59,7 +61,7 @@ def _bring_up(arguments: argparse.Namespace) -> int:
 
     request = _request(arguments)
     try:
-        done = bring_up(request, _listener(arguments))
+        done = bring_up(request, _listener(arguments, request.cart))
     except KeyboardInterrupt:
         words = ["bring-up"]
         return report_stop(
@@ -90,18 +92,18 @@ def _request(arguments: argparse.Namespace) -> BringUpRequest:
         cart=load_cart(arguments.cart),
         out=arguments.out,
         may_move=arguments.arm,
-        until=StageName(arguments.until),
+        until=None if arguments.until is None else StageName(arguments.until),
         is_checked=arguments.checked,
         seed=arguments.seed,
     )
 
 
-def _listener(arguments: argparse.Namespace) -> Listener:
-    from cartpole_robot.bring_up.run import Listener
+def _listener(arguments: argparse.Namespace, cart: CartParams) -> Listener:
+    from cartpole_robot.bring_up.run import Listener, stages_of
     from cartpole_robot.bring_up.stage import TITLES, StageName, StageResult
     from cartpole_robot.bring_up.summary import stage_line
 
-    names = list(StageName)
+    names = list(stages_of(cart))
 
     def begins(name: StageName) -> None:
         print(f"[{names.index(name) + 1}/{len(names)}] {name}: {TITLES[name]} ...", file=sys.stderr, flush=True)

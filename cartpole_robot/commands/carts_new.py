@@ -91,8 +91,8 @@ def _interview(arguments: argparse.Namespace) -> Interview:
         return answered(given, where=_WHERE)
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{_WHERE} asks questions, and nobody is at the terminal; answer with --from-answers FILE or with flags "
-            f"({command_line('carts', 'new', '--help')})"
+            f"{_WHERE} asks its questions at a terminal, and the input is not one; answer with --from-answers FILE "
+            f"or with flags ({command_line('carts', 'new', '--help')})"
         )
     return _asked()
 

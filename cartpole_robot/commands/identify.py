@@ -13,6 +13,7 @@ from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
+    from cartpole_robot.identify.fit import Estimate
     from cartpole_robot.identify.identification import Identification
 
 _READING = 5  # percent of the work
@@ -91,19 +92,19 @@ def _identify(arguments: argparse.Namespace) -> int:
 
 
 def _text(found: Identification) -> str:
-    lines = [f"  {'':<34} {'before':>10} {'identified':>11}   95 % within"]
-    lines.extend(
-        f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
-        f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
-        for e in found.estimates
-    )
-    if found.ratios:
-        lines.append(f"  {'per kg of cart and pole':<34}")
-        lines.extend(
-            f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
-            f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
-            for e in found.ratios
+    is_stepper = found.nominal.cart.stepper is not None
+    digits = 5 if is_stepper else 4  # a count of steps is exact, and so is what follows from it
+
+    def line(e: Estimate) -> str:
+        return (
+            f"  {e.term.label:<34} {e.term.read(found.nominal):>10.{digits}g} {e.value:>11.{digits}g}   "
+            f"{e.low:.{digits}g} to {e.high:.{digits}g} {e.term.unit}"
         )
+
+    lines = [f"  {'':<34} {'before':>10} {'identified':>11}   95 % within", *map(line, found.estimates)]
+    if found.ratios:
+        lines.append("  of the pole, whatever it weighs" if is_stepper else "  per kg of cart and pole")
+        lines.extend(map(line, found.ratios))
     lines.append(f"  left over while fitting: {1000 * found.noise[0]:.2f} mm, {1000 * found.noise[1]:.1f} mrad (RMS)")
     for before, after in zip(found.before, found.after, strict=True):
         if after.windows == 0:

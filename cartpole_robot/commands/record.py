@@ -62,7 +62,8 @@ def add_excite(excite: Parser) -> None:
         "With the pole hanging, the cart first finds the duty that moves it, then makes random pushes and coasts. This "
         "needs no operator, and the cart file may be far off. With the pole upright, the regulator moves and shakes "
         "the cart, which needs a file that balances. At the end the motor is off and the pole swings. The pole hangs "
-        "unless the source of motor.stall_force_n in the cart file is identify.",
+        "unless the source of motor.stall_force_n in the cart file is identify. A cart with a stepper moves from rest "
+        "to rest, within its speed and acceleration, its pole hanging unless --upright.",
     )
     examples(excite, "--rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet")
     excite.set_defaults(run=_excite, extra="sim")
@@ -126,6 +127,7 @@ def _excite(arguments: argparse.Namespace) -> int:
 
     cart = load_cart(arguments.cart)
     is_known = is_identified(cart) or cart.encoders is None  # an ideal cart is what its file says
+    is_known &= cart.stepper is None  # whose hanging pole shows all that there is
     if arguments.hanging or not (arguments.upright or is_known):
         return _excite_hanging(arguments, cart)
     if arguments.travel_share is not None:

@@ -58,6 +58,12 @@ def add_check_rig(check: Parser) -> None:
     check.add_argument(
         "--rail-v", type=positive, metavar="V", help="voltage of the board's 5 V rail, read on a voltmeter"
     )
+    check.add_argument(
+        "--acceleration-m-s2",
+        type=positive,
+        metavar="A",
+        help="largest acceleration that the step acceleration tries with a stepper (default: the cart file's)",
+    )
     check.add_argument("--only", metavar="STEP[,STEP]", help="run only these steps, such as those that failed")
     check.add_argument("--list", action="store_true", help="list the steps and exit")
     check.add_argument("--report", type=Path, metavar="FILE.md", help="report to write; must not exist yet")
@@ -126,7 +132,7 @@ def _ports(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from cartpole_robot.bring_up.bench import Meters
-    from cartpole_robot.bring_up.check import STEPS, RigCheck, chosen_steps, failed_steps, verdict_text
+    from cartpole_robot.bring_up.check import RigCheck, chosen_steps, failed_steps, steps_for, verdict_text
     from cartpole_robot.bring_up.findings import result_text
     from cartpole_robot.bring_up.operator import TerminalOperator
     from cartpole_robot.bring_up.report import write_report
@@ -135,9 +141,11 @@ def _check(arguments: argparse.Namespace) -> int:
     from firmware_bridge.ports import usb_bridge
     from firmware_bridge.transport import SerialTransport
 
+    cart = load_cart(arguments.cart)
     if arguments.list:
-        lines = [f"  {step.name:<15} {step.title}{' (--arm)' if step.moves else ''}" for step in STEPS]
-        print_result(arguments, [{"name": step.name, "title": step.title} for step in STEPS], "\n".join(lines))
+        steps = steps_for(cart)
+        lines = [f"  {step.name:<15} {step.title}{' (--arm)' if step.moves else ''}" for step in steps]
+        print_result(arguments, [{"name": step.name, "title": step.title} for step in steps], "\n".join(lines))
         return DONE
     if arguments.port is None:
         raise UsageError("check-rig needs --port; cartpole-robot ports lists those there are")
@@ -156,13 +164,14 @@ def _check(arguments: argparse.Namespace) -> int:
             print_text(result_text(result))
 
     check = RigCheck(
-        cart=load_cart(arguments.cart),
+        cart=cart,
         open_line=lambda: SerialTransport(arguments.port),
         port=arguments.port,
         operator=TerminalOperator() if sys.stdin.isatty() and not arguments.no_hand else None,
         may_move=arguments.arm,
         on_result=show,
-        steps=chosen_steps((arguments.only or "").split(",") if arguments.only else ()),
+        steps=chosen_steps((arguments.only or "").split(",") if arguments.only else (), cart),
+        most_m_s2=_most_acceleration(arguments, cart),
         meters=Meters(supply_v=arguments.supply_v, rail_v=arguments.rail_v),
         usb=usb_bridge(arguments.port),
     )
@@ -170,7 +179,7 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         with stopped_by_signals():
             is_fine = check.run()
-        print_result(arguments, [result.as_dict() for result in check.results], verdict_text(check.results))
+        print_result(arguments, [result.as_dict() for result in check.results], verdict_text(check.results, cart))
         again = failed_steps(check.results)
         if not is_fine and again and not arguments.json:
             words = ["check-rig", "--only", ",".join(again)]
@@ -183,6 +192,16 @@ def _check(arguments: argparse.Namespace) -> int:
                 write_report(arguments.report, check.cart, arguments.port, check.results, now)
             print(f"the report is in {arguments.report}", file=sys.stderr)
     return DONE if is_fine else FAILED
+
+
+def _most_acceleration(arguments: argparse.Namespace, cart: CartParams) -> float | None:
+    most_m_s2: float | None = arguments.acceleration_m_s2
+    if most_m_s2 is not None and cart.stepper is None:
+        raise UsageError(
+            f"--acceleration-m-s2 {most_m_s2:g} is for a stepper, and the cart {cart.name!r} has a DC motor; "
+            "leave it out"
+        )
+    return most_m_s2
 
 
 def _write_measured(path: Path, cart: CartParams, results: list[StepResult], now: datetime) -> None:

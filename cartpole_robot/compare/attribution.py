@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.search import Search
 from cartpole_robot.open_loop.error import farthest_m
+from cartpole_robot.open_loop.lost_steps import jumps_in
 from cartpole_robot.open_loop.model import TERMS, Model, Term, freed, with_room
 from cartpole_robot.open_loop.predictor import predictor_on
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting, step_back
-from cartpole_robot.open_loop.windows import Window, guessed_starts, thinned, windows_of
+from cartpole_robot.open_loop.windows import Window, by_window, guessed_starts, thinned, windows_of
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.workers import WorkerPool
 
@@ -34,6 +36,7 @@ _STALLED = 0.98  # of the error before a correction: with more left, the next on
 _FAR_GRID = (-20.0, -12.0, -6.0, -3.0, 3.0, 6.0, 12.0, 20.0)  # of an angle's zero, which an import may have far off
 ENCODER_SIGN = "encoder_sign"
 ANGLE_ZERO = "angle_zero"
+LOST_STEPS = "lost_steps"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +67,22 @@ BLAMED = (
     ANGLE_ZERO,
     ENCODER_SIGN,
 )
+BLAMED_OF_A_STEPPER = (
+    *("delay", "settling", "steps_per_m", "pole_viscous", "pole_coulomb", "pole_length", ANGLE_ZERO, ENCODER_SIGN),
+    LOST_STEPS,
+)
+
+
+def blamed_of(cart: CartParams) -> tuple[str, ...]:
+    """The terms that can be to blame on a cart with that drive."""
+    return BLAMED if cart.stepper is None else BLAMED_OF_A_STEPPER
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blame:
     """One term: its value in the simulation, the best value of it alone, SI, and the share of the gap that explains.
 
-    For `encoder_sign` the values are text.
+    For `encoder_sign` and `lost_steps` the values are text.
     """
 
     term: str
@@ -96,11 +108,15 @@ def attribute(
     model: Model,
     engine: Engine,
     *,
-    terms: Sequence[str] = BLAMED,
+    terms: Sequence[str] | None = None,
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Attribution | None:
-    """The `terms` by what they explain of `model`'s gap to `series`; None for a recording that is too short."""
+    """The `terms` by what they explain of `model`'s gap to `series`; None for a recording that is too short.
+
+    `terms` None: those of the cart's drive.
+    """
+    terms = terms or blamed_of(model.cart)
     windows = thinned(windows_of([series], WINDOW_S), _EFFORTS[engine].windows)
     if not windows:
         return None
@@ -121,7 +137,7 @@ def attribute(
             gap = judge.gap
         finally:
             judge.close()
-    blames.sort(key=lambda blame: (-blame.explained, BLAMED.index(blame.term)))
+    blames.sort(key=lambda blame: (-blame.explained, terms.index(blame.term)))
     return Attribution(blames=tuple(blames), gap=gap, windows=len(windows), window_s=WINDOW_S)
 
 
@@ -134,6 +150,7 @@ class _Judge:
         self._predictor = predictor_on(engine, all_series, windows, model.cart)
         self._shooting = Shooting(all_series, windows, self._predictor)
         self._starts, self._slopes, residual = self._begun(model)
+        self._residual = residual
         self._error = float(np.sum(residual**2))
         rms = np.sqrt(np.mean(residual**2, axis=0)) * self._shooting.noise
         self.gap = (float(rms[0]), float(rms[1]))
@@ -173,6 +190,8 @@ class _Judge:
     def blame(self, name: str) -> Blame:
         if name == ENCODER_SIGN:
             return self._sign_blame()
+        if name == LOST_STEPS:
+            return self._steps_blame()
         term = TERMS[name]
         now = term.read(self._model)
         best, error = self._best(term, now)
@@ -229,6 +248,23 @@ class _Judge:
             in_simulation="as simulated",
             best=best_signs,
             explained=self._share(best),
+        )
+
+    def _steps_blame(self) -> Blame:
+        """The jumps of the cart against its count of steps that explain windows which stand out."""
+        residuals = by_window(self._windows, self._residual)
+        jumps = jumps_in(self._all_series, self._windows, self._model, residuals, self._slopes, self._shooting.noise)
+        found = "none"
+        if jumps:
+            most_mm = 1e3 * max(abs(jump.distance_m) for jump in jumps)
+            found = f"{len(jumps)} jump{'s' if len(jumps) > 1 else ''}, up to {most_mm:.0f} mm"
+        return Blame(
+            term=LOST_STEPS,
+            label="a cart that jumps (lost steps)",
+            unit="",
+            in_simulation="none",
+            best=found,
+            explained=self._share(self._error - sum(jump.explained for jump in jumps)),
         )
 
     def close(self) -> None:

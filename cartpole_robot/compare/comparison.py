@@ -19,10 +19,12 @@ from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement,
 from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, Interval
+from cartpole_robot.compare.stepper_notes import board_notes, steps_notes
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.notes import LARGE_ZERO_RAD
-from cartpole_robot.open_loop.model import TERMS, Model, model_of
-from cartpole_robot.open_loop.series import Series, check_moved, is_same_run, series_of
+from cartpole_robot.open_loop.lost_steps import Jump, lost_steps
+from cartpole_robot.open_loop.model import TERMS, Model, model_of, terms_of
+from cartpole_robot.open_loop.series import Series, check_drive, check_moved, driven_part, is_same_run, series_of
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
@@ -67,7 +69,10 @@ class Latencies:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The result; `simulated` and all that needs two rollouts is None, or empty, for a cart alone."""
+    """The result; `simulated` and all that needs two rollouts is None, or empty, for a cart alone.
+
+    `jumps` are those of a stepper's cart against its count of steps.
+    """
 
     cart: CartParams
     model: Model
@@ -81,6 +86,7 @@ class Comparison:
     agreement: Agreement | None
     distances: tuple[Distance, ...]
     latencies: tuple[Latencies | None, Latencies]
+    jumps: tuple[Jump, ...]
     notes: tuple[str, ...]
 
     def parameters(self) -> list[tuple[str, str, float, float | None]]:
@@ -89,7 +95,7 @@ class Comparison:
         is_other = self.recorded.cart.fingerprint() != self.cart.fingerprint()
         return [
             (term.label, term.unit, term.read(self.model), term.read(theirs) if is_other else None)
-            for term in TERMS.values()
+            for term in (TERMS[name] for name in terms_of(self.cart))
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -124,6 +130,7 @@ class Comparison:
             },
             "wasserstein": {d.signal: {"distance": d.distance, "normalised": d.normalised} for d in self.distances},
             "attribution": None if self.attribution is None else dataclasses.asdict(self.attribution),
+            "jumps": [{"time_s": jump.time_s, "distance_m": jump.distance_m} for jump in self.jumps],
             "parameters": [
                 {"label": label, "unit": unit, "in_simulation": ours, "in_the_recordings_cart_file": theirs}
                 for label, unit, ours, theirs in self.parameters()
@@ -141,9 +148,10 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     if request.cart is not None:
         cart = load_cart(request.cart)
     series = series_of(recorded)
+    check_drive(series, cart)
     check_moved(series)
     _check(recorded, series, simulated)
-    model = model_of(cart)
+    model = model_of(cart, recorded.cart)
     engine, engine_note = open_loop_engine(cart, request.engine)
     assert engine is not None
     split = _OPEN_LOOP_SHARE if request.attributes else 1.0
@@ -152,7 +160,12 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     if request.attributes:
         blamed = attribute(series, model, engine, workers=request.workers, progress=_part(progress, split, 1.0))
     policy, note = _policy(request, recorded)
-    notes = [*filter(None, (engine_note, note)), *_notes(recorded, simulated, cart, open_loop, blamed)]
+    jumps = lost_steps(driven_part(series), model, engine)
+    notes = [
+        *filter(None, (engine_note, note)),
+        *_notes(recorded, simulated, cart, open_loop, blamed),
+        *steps_notes(series, jumps),
+    ]
     return Comparison(
         cart=cart,
         model=model,
@@ -166,6 +179,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
         agreement=None if simulated is None else agreement(simulated, recorded, policy),
         distances=() if simulated is None else distances(simulated, recorded),
         latencies=(None if simulated is None else _latencies(simulated), _latencies(recorded)),
+        jumps=tuple(jumps),
         notes=tuple(notes),
     )
 
@@ -184,10 +198,17 @@ def _check(recorded: Recording, series: Series, simulated: Recording | None) -> 
     if simulated is None:
         return
     ours = series_of(simulated)
+    check_drive(ours, recorded.cart)
     if abs(series.period_s / ours.period_s - 1.0) > _PERIODS_DIFFER:
         raise UsageError(
             f"{simulated.path}: has a control period of {ours.period_s:g} s, {recorded.path} one of "
             f"{series.period_s:g} s; compare recordings of one control period, or {recorded.path} with a cart"
+        )
+    rigs = [recording.metadata.rig for recording in (simulated, recorded)]
+    if is_same_run(ours, series) and rigs[0] != rigs[1]:
+        raise UsageError(
+            f"{simulated.path} on the rig {rigs[0]} and {recorded.path} on the rig {rigs[1]} have the same readings, "
+            "count for count: there is nothing to compare"
         )
     if is_same_run(ours, series):
         raise UsageError(
@@ -229,6 +250,7 @@ def _notes(
             f"{recorded.path.name} has a control period of {periods_s[0]:g} s, the simulation one of {periods_s[1]:g} "
             "s: the commands are replayed at their recorded times, with the simulation's own delay"
         )
+    notes += board_notes(recorded, cart)
     if open_loop.repeated is not None and not open_loop.repeated.is_same:
         notes.append(f"the engines differ: {open_loop.repeated.text()}; run again with --engine pybullet")
     if open_loop.is_thinned:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.compare.attribution import Attribution, Blame
+from cartpole_robot.compare.attribution import LOST_STEPS, Attribution, Blame
 from cartpole_robot.compare.closed_loop import ClosedLoop, Cycle
 from cartpole_robot.compare.comparison import Comparison
 from cartpole_robot.compare.open_loop import HorizonError
@@ -24,6 +24,7 @@ _SAME_POLICY = 0.99  # of the steps: less means another policy, or another state
 _AS_GOOD = 1.5  # times what the first leaves unexplained: a term that leaves no more explains the gap as well
 _NOTHING = 1e-5  # m and rad (RMS)
 _COUNTS = 0.5  # of error (RMS): rounding alone leaves 0.29
+_STEPS = 4.0  # of error (RMS) of a stepper's count: the timer rounds its periods, which the model does not
 _WIDTH = 108  # of a terminal
 _BAR = 10  # characters for all of the gap
 
@@ -99,7 +100,10 @@ def loop_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     row("RMS angle", lambda loop: _shown(loop.rms_angle_rad, 1e3, "mrad", 1))
     row("effort (RMS duty)", lambda loop: _shown(loop.effort, 1.0, "", 3))
     row("reversals", lambda loop: _shown(loop.reversals_per_s, 1.0, "a second", 1))
-    row("motor power", lambda loop: _shown(loop.mean_power_w, 1.0, "W", 2))
+    if comparison.cart.stepper is None:
+        row("motor power", lambda loop: _shown(loop.mean_power_w, 1.0, "W", 2))
+    else:
+        row("motor power", lambda loop: "of a stepper: unknown")
     row("cycle of the position", lambda loop: _cycle(loop.position_cycle, 1e3, "mm"))
     row("cycle of the angle", lambda loop: _cycle(loop.angle_cycle, 1e3, "mrad"))
     row("time from command to acceleration", lambda loop: _shown(loop.response_delay_s, 1e3, "ms", 0))
@@ -152,7 +156,7 @@ def rounded_text(value: float, digits: int) -> str:
 
 def value_text(value: float | str) -> str:
     """A number with four digits, or the text itself."""
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{float(f'{value:.4g}'):g}"
 
 
 def _distance(comparison: Comparison) -> str:
@@ -237,10 +241,14 @@ def _is_of_the_counts(found: Attribution, cart: CartParams) -> bool:
     if encoders is None:
         return False
     counts = found.gap[0] * encoders.cart_counts_per_m, found.gap[1] * encoders.pole_counts_per_rad
+    if cart.stepper is not None:
+        counts = counts[0] * _COUNTS / _STEPS, counts[1]
     return max(counts) < _COUNTS
 
 
 def _change(blame: Blame) -> str:
+    if blame.term == LOST_STEPS:
+        return f"{blame.best}, against its count of steps; the pole shows it, the recorded position does not"
     if isinstance(blame.best, str) or isinstance(blame.in_simulation, str):
         return f"the encoders fit best with {blame.best}; see --angle-sign of cartpole-robot import"
     keys = file_keys(blame.term)

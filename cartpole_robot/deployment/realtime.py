@@ -7,10 +7,12 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _PRIORITY = 20  # of SCHED_FIFO, which has 1 to 99; the kernel's interrupt threads have 50
+_FIRST_OF_ORDINARY = -20  # niceness
 _SWITCH_S = 20e-6  # how long another Python thread may keep running when this one wants to run
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK, _PR_GET_TIMERSLACK = 29, 30
@@ -32,7 +34,8 @@ def punctual(cpu: int | None = None) -> Iterator[list[Setting]]:
     It runs on the processor `cpu`, by default the last one: the first ones handle the most interrupts.
 
     Garbage collection is off and existing objects are frozen, other Python threads give way within 20 us, memory stays
-    in RAM, timers are exact, processors do not sleep deeply, and this thread runs before all ordinary ones.
+    in RAM, timers are exact, processors do not sleep deeply, bytes of serial ports do not wait for ordinary threads,
+    and this thread runs before all ordinary ones.
     """
     settings: list[Setting] = []
     with ExitStack() as stack:
@@ -42,6 +45,7 @@ def punctual(cpu: int | None = None) -> Iterator[list[Setting]]:
             ("memory locked", _lock_memory),
             ("timer slack 1 ns", _sharpen_timers),
             ("processors kept awake", _stay_awake),
+            ("serial bytes first", _hurry_serial_bytes),
             ("SCHED_FIFO", _run_first),
             ("a processor of its own", lambda: _pin(cpu)),
         ):
@@ -107,6 +111,44 @@ def _stay_awake() -> Callable[[], object]:
         os.close(file)
         raise
     return lambda: os.close(file)
+
+
+def _hurry_serial_bytes() -> Callable[[], object]:
+    # Linux hands a port's bytes over in kernel threads that share the processors with all programs: a busy browser
+    # made them a millisecond late. Workers that the kernel adds later are ordinary again; it keeps the ones it has.
+    workers = _unbound_workers()
+    if not workers:
+        raise OSError(0, "the kernel's threads are not to be seen from here")
+    ordinary: dict[int, int] = {}
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            niceness = os.getpriority(os.PRIO_PROCESS, worker)
+            if niceness > _FIRST_OF_ORDINARY:
+                ordinary[worker] = niceness
+
+    def restore() -> None:
+        for worker in ordinary.keys() & set(_unbound_workers()):
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, worker, ordinary[worker])
+
+    try:
+        for worker in ordinary:
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, worker, _FIRST_OF_ORDINARY)
+    except OSError:
+        restore()
+        raise
+    return restore
+
+
+def _unbound_workers() -> list[int]:
+    """The process numbers of the kernel's workers that no processor owns."""
+    found = []
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if comm.read_text().startswith("kworker/u"):
+                found.append(int(comm.parent.name))
+    return found
 
 
 def _run_first() -> Callable[[], object]:

@@ -32,18 +32,21 @@ RATIOS = (
         label="stall force per kg",
         unit="N/kg",
         read=lambda model: model.cart.motor.stall_force_n / model.cart.pole_cart.mass_kg,
+        needs="motor_gain",
     ),
     Quantity(
         name="damping_per_kg",
         label="back-EMF and viscous friction per kg",
         unit="1/s",
         read=lambda model: model.cart.damping_n_s_m / model.cart.pole_cart.mass_kg,
+        needs="motor_gain",
     ),
     Quantity(
         name="coulomb_per_kg",
         label="Coulomb friction per kg",
         unit="m/s²",
         read=lambda model: model.cart.friction.cart_coulomb_n / model.cart.pole_cart.mass_kg,
+        needs="motor_gain",
     ),
 )
 """Per kg of cart and pole: what shows in the motion of the cart, whatever it weighs."""
@@ -84,9 +87,10 @@ def estimates_across(
     fitted: Fitted,
     terms: Sequence[str],
     *,
+    figures: Sequence[Quantity] = RATIOS,
     progress: Progress | None = None,
 ) -> tuple[tuple[Estimate, ...], tuple[Estimate, ...]]:
-    """The estimates of the terms, and those of the `RATIOS`, with intervals that hold across `recordings`.
+    """The estimates of the terms, and those of the `figures`, with intervals that hold across `recordings`.
 
     The values are those of `fitted`, which explains all recordings best. Each recording is fitted again by itself, from
     there. Recordings that show a term differently widen its interval; a term that fewer than two of them show keeps the
@@ -100,7 +104,7 @@ def estimates_across(
                 fits.append((one, refined))
             if progress is not None:
                 progress(done / len(recordings))
-    ratios = RATIOS if "motor_gain" in terms else ()
+    ratios = [figure for figure in figures if figure.needs in terms]
     quantities: list[Term | Quantity] = [*(e.term for e in fitted.estimates), *ratios]
     found = [
         _across(
@@ -156,7 +160,7 @@ def _heavier_and_lighter(model: Model, terms: Sequence[str]) -> list[Model]:
 
 
 def _is_shown(quantity: Term | Quantity, terms: Sequence[str]) -> bool:
-    return quantity.name in terms if isinstance(quantity, Term) else "motor_gain" in terms
+    return (quantity.name if isinstance(quantity, Term) else quantity.needs) in terms
 
 
 def _shown(quantity: Term | Quantity, name: str, fitted: Fitted, terms: Sequence[str]) -> _Shown:

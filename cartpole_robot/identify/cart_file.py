@@ -14,10 +14,12 @@ from cartpole_robot.cart.drive_keys import keys_in_file
 from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Readings, Timing
+from cartpole_robot.cart.stepper import MOST_STEPS_PER_S, Stepper
 from cartpole_robot.errors import RunError
 from cartpole_robot.files.new_file import new_file
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
+from cartpole_robot.identify.stepper_cart import STEPS_PER_M, identified_stepper
 from cartpole_robot.open_loop.model import Model, Term, identified_delay
 from firmware_bridge.constants import TICK_S
 
@@ -38,6 +40,8 @@ _FIELDS = {
     "pole_length": ("pole_cart.pole_half_length_m", "pole_cart.pole_inertia_kg_m2"),
     "motor_lag": ("motor.lag_s",),
     "angle_zero": ("readings.pole_angle_zero_rad",),
+    "settling": ("stepper.settling_s",),
+    "steps_per_m": ("stepper.steps_per_m",),
 }
 _SAME_DELAY_S = 1e-3
 _SAME_STEP_S = 1e-9
@@ -60,6 +64,8 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     sources = dict(nominal.sources)
     readings = _readings(found, nominal)
     for estimate in found.estimates:
+        if estimate.term.name == STEPS_PER_M and estimate.value == estimate.term.read(found.nominal):
+            continue  # the file's are kept
         for key in file_keys(estimate.term.name):
             source = _source(estimate, found, key, nominal)
             if source is not None:
@@ -73,6 +79,9 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
         else:
             sources["delay.latency_s"] = nominal.sources.get("delay.latency_s", "not given in the file: the default")
     chosen = "chosen: they push the identified cart as hard per kg as those of the file before"
+    changes: dict[str, Any] = {}
+    if nominal.stepper is not None:
+        changes = _changes_of_a_stepper(found, nominal, nominal.stepper, sources)
     duties = _same_pushes(nominal.action_duties, found.model, nominal)
     if duties != nominal.action_duties:
         sources["actions.duty"] = chosen
@@ -100,9 +109,26 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             timing=timing,
             readings=readings,
             sources=sources,
+            **changes,
         )
     except ValueError as error:
         raise RunError(f"the identified cart cannot be driven as the nominal one: {error}") from None
+
+
+def _changes_of_a_stepper(
+    found: Identification, nominal: CartParams, before: Stepper, sources: dict[str, str]
+) -> dict[str, Any]:
+    """The parts of the new cart that follow from its stepper; the sources of what else changes are added."""
+    stepper = identified_stepper(found.model, before)
+    if stepper.maximum_speed_m_s != before.maximum_speed_m_s:
+        sources["stepper.maximum_speed_m_s"] = (
+            f"computed: the most steps a second that the board makes, {MOST_STEPS_PER_S}, over stepper.steps_per_m"
+        )
+    assert nominal.encoders is not None
+    return {
+        "stepper": stepper,
+        "encoders": dataclasses.replace(nominal.encoders, cart_counts_per_m=stepper.steps_per_m),
+    }
 
 
 def _latency(model: Model, nominal: CartParams) -> Delay:
@@ -177,7 +203,12 @@ def _stored(cart: CartParams, key: str) -> float | None:
 
 
 def _same_pushes(table: tuple[float, ...], model: Model, nominal: CartParams) -> tuple[float, ...]:
-    """The duties that, friction overcome, push the identified cart as hard per kilogram as `table` the nominal one."""
+    """The duties that, friction overcome, push the identified cart as hard per kilogram as `table` the nominal one.
+
+    A stepper's are shares of the same acceleration.
+    """
+    if nominal.stepper is not None:
+        return table
     before, now = nominal.commanded_motor, model.cart.commanded_motor
     heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []

@@ -48,12 +48,13 @@ _STANDARD_95 = 0.975
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """What follows from a model's terms."""
+    """What follows from a model's terms, and is reported where `needs`, one of them, was searched for."""
 
     name: str
     label: str
     unit: str
     read: Callable[[Model], float]
+    needs: str
     low: float = 0.0
     high: float = float("inf")
 

@@ -17,6 +17,16 @@ from cartpole_robot.identify.by_recording import Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
 from cartpole_robot.identify.not_shown import NotShown, not_shown
 from cartpole_robot.identify.notes import notes_of
+from cartpole_robot.identify.shown_terms import HANGING, SELDOM_SHOWN, SIDES, default_terms, is_driven
+from cartpole_robot.identify.stepper_cart import (
+    POLE_FIGURES,
+    STEPS_PER_M,
+    SWUNG_BY_A_STEPPER,
+    check_board,
+    check_terms,
+    not_shown_of_a_stepper,
+    within_resolution,
+)
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
     errors_of,
@@ -25,33 +35,27 @@ from cartpole_robot.open_loop.error import (
     predicted,
     windows_with_past,
 )
+from cartpole_robot.open_loop.lost_steps import lost_steps
 from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
 from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
-from cartpole_robot.open_loop.series import Series, check_moved, is_same_run
+from cartpole_robot.open_loop.series import (
+    Series,
+    check_drive,
+    check_lost_no_steps,
+    check_moved,
+    driven_part,
+    is_same_run,
+    part_of,
+)
 from cartpole_robot.open_loop.windows import Window, bounded, windows_of
 from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
 
-_MOTOR = ("delay", "motor_gain")
-_REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
-_SWUNG = ("cart_mass",)
-_DRIVEN_HARD = ("saturation",)
-_DRIVEN_ALIKE = ("gain_asymmetry",)  # to both sides
-_AND_VARIED = ("dead_zone_asymmetry",)
-_SIDES = (*_DRIVEN_ALIKE, *_AND_VARIED)
-BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
-COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
 _HELD_OUT_HORIZON_S = 0.5
 _FEWEST_WINDOWS = 3
-_HANGING = 0.0  # cosine of the angle: never above the hinge
-_HARD = 0.5  # duty
-_FEWEST_HARD = 0.02  # of the ticks
-_FEWEST_TO_A_SIDE = 0.1  # of the ticks
-_BULK = (0.05, 0.95)  # quantiles: between them a side's duties
-_SAME_DUTIES = 0.3  # of the larger duty: the most by which the bulks of both sides differ
 _HANGING_WINDOW_S = 2.0
 _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
@@ -149,15 +153,15 @@ def identify(
 ) -> Identification:
     """The model of `cart` that explains `all_series` best.
 
-    Raises `UsageError` for a cart that never moved, different control periods, the same run twice, unknown terms or
-    too little data; `RunError` where no cart fits.
+    Raises `UsageError` for a cart that never moved, different control periods, the same run twice, unknown terms,
+    another drive than that of `cart` or too little data; `RunError` where no cart fits.
     """
-    _check(all_series, request)
-    nominal = model_of(cart)
+    _check(all_series, cart, request)
+    nominal = model_of(cart, all_series[0].cart)
     of_recording = [(number, part) for number, series in enumerate(all_series) for part in _driven_and_coasting(series)]
     parts = [part for _, part in of_recording]
     names = request.terms or default_terms(parts, cart)
-    if not any(_is_driven(series) for series in all_series):
+    if not any(is_driven(series) for series in all_series):
         names = tuple(name for name in names if _is_of_the_pole(name))
     known, held_out = zip(*(_split(series, request.held_out) for series in parts), strict=True)
     window_s = request.window_s or _window_s(known)
@@ -169,6 +173,7 @@ def identify(
             f"{_FEWEST_WINDOWS}; record for longer, or use shorter windows (--window-s)"
         )
     begin = with_room(nominal, farthest_m(known))
+    is_any_driven = any(map(is_driven, all_series))
     chosen, engine_note = open_loop_engine(cart, request.engine)
     assert chosen is not None
 
@@ -180,19 +185,23 @@ def identify(
                 raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
         evidence = _evidence(all_series, of_recording, windows, terms, cart)
         more = _part(progress, low + _FITTED_SHARE * (high - low), high)
-        return _Found(fitted, *estimates_across(known, evidence, fitted, terms, progress=more))
+        if cart.stepper is None:
+            return _Found(fitted, *estimates_across(known, evidence, fitted, terms, progress=more))
+        estimates, figures = estimates_across(known, evidence, fitted, terms, figures=POLE_FIGURES, progress=more)
+        driven = [part for part in known if part.is_coasting is None]
+        return _Found(fitted, tuple(within_resolution(estimates, driven, cart.stepper)), figures)
 
-    may_be_alike = (
-        [] if request.terms else [name for name in names if name in _SIDES and TERMS[name].read(begin) == 0.0]
-    )
+    may_be_alike = [] if request.terms else [name for name in names if _may_be_as_before(name, begin)]
     first = search(names, 0.0, _SEARCHED_SHARE / 2.0 if may_be_alike else _SEARCHED_SHARE)
-    alike = [e for e in first.estimates if e.term.name in may_be_alike and e.low <= 0.0 <= e.high]
+    alike = [
+        e for e in first.estimates if e.term.name in may_be_alike and e.low <= _before(e.term.name, begin) <= e.high
+    ]
     found = first
     if alike:
         left_out = {e.term.name for e in alike}
         found = search([name for name in names if name not in left_out], _SEARCHED_SHARE / 2.0, _SEARCHED_SHARE)
     fitted, engine = found.fitted, found.fitted.engine
-    estimates = (*found.estimates, *(dataclasses.replace(e, value=0.0) for e in alike))
+    estimates = (*found.estimates, *(dataclasses.replace(e, value=_before(e.term.name, begin)) for e in alike))
     kept = [series for series in held_out if len(series) > 0]
     tested = bounded(
         windows_with_past(kept, _HELD_OUT_HORIZON_S, _HELD_OUT_HORIZON_S / 5.0), _MOST_TESTED, _MOST_ENTRIES
@@ -215,18 +224,27 @@ def identify(
         notes=(
             *_engine_notes(chosen, engine_note, engine, repeated),
             *_length_notes(len(windows), len(every_window), window_s),
-            *notes_of(cart, names, found.estimates, len(all_series)),
+            *notes_of(cart, names, found.estimates, len(all_series), is_driven=is_any_driven),
             *_alike_notes(alike),
+            *_steps_notes(all_series, fitted.model, engine),
         ),
         recordings=tuple(series.name for series in all_series),
-        not_shown=not_shown(
+        not_shown=_not_shown(
             cart,
             names,
             {e.term.name for e in alike},
-            is_driven=any(map(_is_driven, all_series)),
+            is_driven=is_any_driven,
             are_chosen=request.terms is not None,
         ),
     )
+
+
+def _not_shown(
+    cart: CartParams, names: Sequence[str], alike: set[str], *, is_driven: bool, are_chosen: bool
+) -> tuple[NotShown, ...]:
+    if cart.stepper is not None:
+        return not_shown_of_a_stepper(names, alike, is_driven=is_driven, are_chosen=are_chosen)
+    return not_shown(cart, names, alike, is_driven=is_driven, are_chosen=are_chosen)
 
 
 class _Found(NamedTuple):
@@ -237,11 +255,32 @@ class _Found(NamedTuple):
     ratios: tuple[Estimate, ...]
 
 
-def _alike_notes(alike: Sequence[Estimate]) -> list[str]:
-    """About differences between right and left whose intervals contain 0."""
+def _steps_notes(all_series: Sequence[Series], model: Model, engine: Engine) -> list[str]:
+    """About a stepper's cart that jumps against its count of steps."""
     return [
-        f"{e.term.label}: no difference that is certain ({e.low:.3g} to {e.high:.3g} {e.term.unit}); the model keeps "
-        f"both sides alike (--terms ... {e.term.name} searches it all the same)"
+        f"{series.name}: the pole moves as if the cart had jumped against its count of steps, by about "
+        f"{', '.join(jump.text() for jump in jumps)}: were steps lost there? Leave the recording out, or record "
+        "again with smaller accelerations"
+        for series in all_series
+        if (jumps := lost_steps(driven_part(series), model, engine))
+    ]
+
+
+def _may_be_as_before(name: str, begin: Model) -> bool:
+    """Whether the term is left out where its interval contains the value that it has in the file."""
+    return name in SWUNG_BY_A_STEPPER or (name in SIDES and TERMS[name].read(begin) == 0.0)
+
+
+def _before(name: str, begin: Model) -> float:
+    return TERMS[name].read(begin)
+
+
+def _alike_notes(alike: Sequence[Estimate]) -> list[str]:
+    """About differences between right and left whose intervals contain 0, and the file's steps per metre."""
+    return [
+        f"{e.term.label}: no difference that is certain ({e.low:.5g} to {e.high:.5g} {e.term.unit}); the model keeps "
+        f"{'those of the file' if e.term.name == STEPS_PER_M else 'both sides alike'} (--terms ... {e.term.name} "
+        "searches it all the same)"
         for e in alike
     ]
 
@@ -258,9 +297,9 @@ def _evidence(
     for number, series in enumerate(all_series):
         mine = [(k, part) for k, (recording, part) in enumerate(of_recording) if recording == number]
         own = tuple(window for window in windows if window.series in {k for k, _ in mine})
-        seldom = {*_SWUNG, *_DRIVEN_HARD, *_SIDES}
+        seldom = {*SELDOM_SHOWN}
         hidden = seldom - {*default_terms([part for _, part in mine], cart)}
-        if not _is_driven(series):
+        if not is_driven(series):
             hidden = {name for name in names if not _is_of_the_pole(name)}
         shown = tuple(name for name in names if name not in hidden)
         for name, section in _sections(series.name, own):
@@ -310,42 +349,14 @@ def _engine_notes(chosen: Engine, note: str | None, engine: Engine, repeated: Re
     return notes
 
 
-def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, ...]:
-    """All terms that these recordings of `cart` can show.
-
-    The cart's inertia, as distinct from the motor's force, shows in how little the pole moves the cart: where the pole
-    hangs or goes round, not where it stands. Saturation shows where the motor is driven hard. A difference between
-    right and left shows where both sides get much the same duties, else it looks like saturation; that of the dead
-    zones where small and large duties are among them.
-    """
-    driven = [series for series in all_series if _is_driven(series) and series.is_coasting is None]
-    names: tuple[str, ...] = BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS
-    if any(float(np.cos(series.angle_rad).min(initial=1.0)) < _HANGING for series in driven):
-        names += _SWUNG
-    hard = [float(np.mean(np.abs(np.nan_to_num(series.duty)) > _HARD)) for series in driven]
-    if max(hard, default=0.0) > _FEWEST_HARD:
-        names += _DRIVEN_HARD
-    return names + _asymmetries(np.concatenate([[0.0], *(np.nan_to_num(series.duty) for series in driven)]))
-
-
-def _asymmetries(duty: Floats) -> tuple[str, ...]:
-    sides = [side[side > 0.0] for side in (duty, -duty)]
-    if min(map(len, sides)) < max(1.0, _FEWEST_TO_A_SIDE * len(duty)):
-        return ()
-    bulks = np.array([np.quantile(side, _BULK) for side in sides])
-    most = _SAME_DUTIES * bulks.max()
-    if np.ptp(bulks, axis=0).max() > most:
-        return ()
-    return _DRIVEN_ALIKE + (_AND_VARIED if np.ptp(bulks, axis=1).min() > most else ())
-
-
-def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
+def _check(all_series: Sequence[Series], cart: CartParams, request: IdentifyRequest) -> None:
     if not all_series:
         raise UsageError("no recording to identify from; name at least one")
-    for name in request.terms or ():
-        if name not in TERMS:
-            raise UsageError(f"term {name!r} is not known, expected some of {', '.join(TERMS)}")
+    check_terms(request.terms or (), cart)
     for series in all_series:
+        check_drive(series, cart)
+        check_board(series, all_series[0])
+        check_lost_no_steps(series)
         check_moved(series)
     for number, series in enumerate(all_series):
         for other in all_series[:number]:
@@ -373,12 +384,8 @@ def _windows(all_series: Sequence[Series], window_s: float, coasting_window_s: f
 
 def _window_s(all_series: Sequence[Series]) -> float:
     driven = [series for series in all_series if series.is_coasting is None]
-    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in driven)
+    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < HANGING for series in driven)
     return _HANGING_WINDOW_S if hangs else _STANDING_WINDOW_S
-
-
-def _is_driven(series: Series) -> bool:
-    return bool((abs(series.duty) > 0.0).any())
 
 
 def _split(series: Series, held_out: float) -> tuple[Series, Series]:
@@ -397,21 +404,8 @@ def _driven_and_coasting(series: Series) -> list[Series]:
         if not series.is_coasting[first]:
             found.append(dataclasses.replace(part, is_coasting=None))
             continue
-        fallen = np.flatnonzero(np.cos(part.angle_rad) < _HANGING)  # a leaning pole may still fall to either side
+        fallen = np.flatnonzero(np.cos(part.angle_rad) < HANGING)  # a leaning pole may still fall to either side
         part = part_of(part, int(fallen[0]) if len(fallen) else len(part), len(part))
         if len(part) * part.period_s >= _LEAST_COASTING_S:
             found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
     return found
-
-
-def part_of(series: Series, first: int, end: int) -> Series:
-    """Entries `first` to before `end`, as a separate series."""
-    return dataclasses.replace(
-        series,
-        time_us=series.time_us[first:end] - series.time_us[first : first + 1],
-        position_m=series.position_m[first:end],
-        angle_rad=series.angle_rad[first:end],
-        duty=series.duty[first:end],
-        begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
-        is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
-    )

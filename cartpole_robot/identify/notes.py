@@ -12,7 +12,9 @@ _VAGUE = 0.5  # of the value, of a signed term its largest: a wider interval say
 LARGE_ZERO_RAD = 0.03  # a pole is set upright by eye to a degree or so
 
 
-def notes_of(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate], recordings: int) -> list[str]:
+def notes_of(
+    cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate], recordings: int, *, is_driven: bool
+) -> list[str]:
     """The notes about `estimates` of the terms `names`, from that many recordings."""
     by_name: Mapping[str, Estimate] = {e.term.name: e for e in estimates}
     notes = []
@@ -32,7 +34,7 @@ def notes_of(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimat
         )
     if "motor_gain" in by_name:
         notes.append(_force_note(cart, by_name))
-    if "motor_gain" not in names:
+    if "motor_gain" not in names and (cart.stepper is None or not is_driven):
         notes.append("the motor was never driven: motor, cart friction and delay do not show")
     notes.extend(
         f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); a motion that "

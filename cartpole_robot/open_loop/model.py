@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MOST_ANGLE_ZERO_RAD, MOST_SATURATION, Apply, Delay
+from cartpole_robot.cart.stepper import Stepper
 
 Floats = NDArray[np.float64]
+_ANY_FORCE_N = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,8 @@ class Model:
     """A cart, and how a recording shows it.
 
     A command takes effect `delay_s` after the measurement it responds to. A measured angle is `angle_sign` times the
-    true one plus `angle_zero_rad`, a measured position `position_sign` times the true one.
+    true one plus `angle_zero_rad`, a measured position `position_sign` times `position_scale` times the true one. The
+    scale is that of a stepper's cart that travels another distance in a step than its file says.
     """
 
     cart: CartParams
@@ -29,35 +33,62 @@ class Model:
     angle_zero_rad: float = 0.0
     angle_sign: int = 1
     position_sign: int = 1
+    position_scale: float = 1.0
 
     def shown(self, true: Floats) -> Floats:
         """The readings that a recording shows of true positions (m) and angles (rad), shape (entries, 2)."""
-        signs = np.array([self.position_sign, self.angle_sign])
+        signs = np.array([self.position_sign * self.position_scale, self.angle_sign])
         zeros = np.array([0.0, self.angle_zero_rad])
         found: Floats = true * signs + zeros
         return found
 
     def true(self, readings: Floats) -> Floats:
         """The true positions and angles of readings; `shown` reversed."""
-        signs = np.array([self.position_sign, self.angle_sign])
+        signs = np.array([self.position_sign * self.position_scale, self.angle_sign])
         zeros = np.array([0.0, self.angle_zero_rad])
-        found: Floats = (readings - zeros) * signs
+        found: Floats = (readings - zeros) / signs
         return found
 
 
-def model_of(cart: CartParams) -> Model:
-    """The model that the cart file describes."""
+def model_of(cart: CartParams, recorded: CartParams | None = None) -> Model:
+    """The model that the cart file describes.
+
+    A recording's board made the steps that the file of the `recorded` cart asks for: with that, a stepper's cart gets
+    its largest speed and acceleration in steps, and its position is shown as that file counts.
+    """
     zero_rad = 0.0 if cart.readings is None else cart.readings.pole_angle_zero_rad
-    return Model(cart=cart, delay_s=cart.mean_delay_s, angle_zero_rad=zero_rad)
+    model = Model(cart=cart, delay_s=cart.mean_delay_s, angle_zero_rad=zero_rad)
+    stepper = cart.stepper
+    board = None if recorded is None else recorded.stepper
+    if stepper is None or board is None or board_of(stepper) == board_of(board):
+        return model
+    longer = board.steps_per_m / stepper.steps_per_m
+    return _changed(
+        dataclasses.replace(freed(model), position_scale=1.0 / longer),
+        "stepper",
+        maximum_speed_m_s=longer * board.maximum_speed_m_s,
+        maximum_acceleration_m_s2=longer * board.maximum_acceleration_m_s2,
+    )
+
+
+def board_of(stepper: Stepper) -> tuple[float, float, float]:
+    """What a board makes of a duty: steps per metre, largest speed in m/s and largest acceleration in m/s²."""
+    return stepper.steps_per_m, stepper.maximum_speed_m_s, stepper.maximum_acceleration_m_s2
 
 
 def freed(model: Model) -> Model:
     """The model with full-drive actions and an arming angle of almost 0, so that any plant is a valid cart.
 
-    A cart must be able to hold its pole with its own actions; a model that a search tries need not.
+    A cart must be able to hold its pole with its own actions; a model that a search tries need not. A stepper loses no
+    step, and its track has no end.
     """
     limits = dataclasses.replace(model.cart.limits, arming_angle_rad=1e-6)
-    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, action_duties=(-1.0, 1.0), limits=limits))
+    cart, stepper = model.cart, model.cart.stepper
+    if stepper is not None:
+        stepper = dataclasses.replace(stepper, pull_out_force_n=_ANY_FORCE_N)
+        limits = dataclasses.replace(limits, end_stop_m=None)
+    cart = dataclasses.replace(cart, action_duties=(-1.0, 1.0), limits=limits, stepper=stepper)
+    return dataclasses.replace(model, cart=cart)
 
 
 def with_room(model: Model, farthest_m: float) -> Model:
@@ -87,7 +118,7 @@ class Term:
 
 
 def _changed(model: Model, part: str, **changes: Any) -> Model:
-    """The model with other numbers in one part of its cart: `motor`, `friction`, `pole_cart` or `limits`."""
+    """The model with other numbers in one part of its cart, such as `motor` or `friction`."""
     changed = dataclasses.replace(getattr(model.cart, part), **changes)
     cart: CartParams = dataclasses.replace(model.cart, **{part: changed})
     return dataclasses.replace(model, cart=cart)
@@ -130,6 +161,33 @@ def _with_length(model: Model, value: float) -> Model:
     body = model.cart.pole_cart
     inertia = body.pole_inertia_kg_m2 * (value / body.pole_half_length_m) ** 2
     return _changed(model, "pole_cart", pole_half_length_m=value, pole_inertia_kg_m2=inertia)
+
+
+def _settling_s(model: Model) -> float:
+    stepper = model.cart.stepper
+    return math.nan if stepper is None else stepper.settling_s
+
+
+def _steps_per_m(model: Model) -> float:
+    stepper = model.cart.stepper
+    return math.nan if stepper is None else stepper.steps_per_m
+
+
+def _with_steps_per_m(model: Model, value: float) -> Model:
+    """A cart that travels another distance in a step; its board makes the same steps as before."""
+    stepper, encoders = model.cart.stepper, model.cart.encoders
+    assert stepper is not None
+    assert encoders is not None
+    longer = stepper.steps_per_m / value
+    stepper = dataclasses.replace(
+        stepper,
+        steps_per_m=value,
+        maximum_speed_m_s=longer * stepper.maximum_speed_m_s,
+        maximum_acceleration_m_s2=longer * stepper.maximum_acceleration_m_s2,
+    )
+    encoders = dataclasses.replace(encoders, cart_counts_per_m=value)
+    cart = dataclasses.replace(model.cart, stepper=stepper, encoders=encoders)
+    return dataclasses.replace(model, cart=cart, position_scale=model.position_scale / longer)
 
 
 TERMS = {
@@ -276,9 +334,38 @@ TERMS = {
             size=lambda model: 0.01,
             high=0.5,
         ),
+        Term(
+            name="settling",
+            label="settling of motor and belt",
+            unit="s",
+            read=_settling_s,
+            write=lambda model, value: _changed(model, "stepper", settling_s=value),
+            size=lambda model: 0.004,
+            low=1e-4,
+            high=0.05,
+        ),
+        Term(
+            name="steps_per_m",
+            label="steps per metre",
+            unit="1/m",
+            read=_steps_per_m,
+            write=_with_steps_per_m,
+            size=_steps_per_m,
+            low=1.0,
+        ),
     )
 }
 """By name, in the order in which results are reported."""
+
+_OF_A_STEPPER = ("settling", "steps_per_m")
+_OF_ANY_DRIVE = ("delay", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
+
+
+def terms_of(cart: CartParams) -> tuple[str, ...]:
+    """The names of the terms that a cart with that drive has."""
+    if cart.stepper is None:
+        return tuple(name for name in TERMS if name not in _OF_A_STEPPER)
+    return tuple(name for name in TERMS if name in (*_OF_ANY_DRIVE, *_OF_A_STEPPER))
 
 
 def _weight_moment(model: Model) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,11 @@ from cartpole_robot.open_loop.windows import START_SIGNALS, Runs, Try, Window
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import STANDING_M_S, in_engine
 from cartpole_robot.simulation.motor import rewindable_force
+from cartpole_robot.simulation.native_cart import stepper_drive
 from cartpole_robot.simulation.plant import Plant
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation._native import StepperDrive
 
 Floats = NDArray[np.float64]
 _SHORTER = 0.6  # of the pole's length: what is loaded, for the engine can emulate longer poles only
@@ -59,13 +64,17 @@ class OpenLoop:
         self._plant.change(cart.pole_cart, in_engine(cart.friction))
         self._force, _, self._hold = rewindable_force(cart)
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
+        self._stepper = None if cart.stepper is None else stepper_drive(cart)
 
     def run(self, start: State, duties: Sequence[float]) -> Floats:
         """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (unwrapped), angular speed rad/s.
 
         The first row is `start`, the motor without current; each further one is a physics step later, under the duty of
-        that step, NaN for an open bridge. Values beyond the range of any cart are returned as computed.
+        that step, NaN for an open bridge. Values beyond the range of any cart are returned as computed. Position and
+        speed of a stepper's cart are those of its pulses, in `start` too; NaN holds it at rest.
         """
+        if self._stepper is not None:
+            return self._run_stepper(self._stepper, start, duties)
         plant = self._plant
         plant.place(start)
         plant.hold_or_release(False)
@@ -84,6 +93,21 @@ class OpenLoop:
             append(cart[:2])
             append_pole(pole[:2])
         return np.hstack([np.array(found), np.array(poles)])
+
+    def _run_stepper(self, stepper: StepperDrive, start: State, duties: Sequence[float]) -> Floats:
+        """`run` of a stepper's cart: `run_stepper` of window.c on this engine."""
+        is_held = bool(duties) and math.isnan(duties[0])
+        place_m, speed_m_s = start.cart_position_m, 0.0 if is_held else start.cart_speed_m_s
+        x, v = stepper.trail(place_m, speed_m_s, 0.0 if is_held or not duties else duties[0])
+        plant, force = self._plant, self._force
+        plant.place(State(x, v, start.pole_angle_rad, start.pole_speed_rad_s))
+        found = [(place_m, speed_m_s, start.pole_angle_rad, start.pole_speed_rad_s)]
+        for duty in duties:
+            target_m_s, most_n, place_m, speed_m_s = stepper.glide(0.0 if is_held else duty, x, v)
+            plant.drive_cart(target_m_s, most_n)
+            (x, v, *_), (angle, rate, *_) = plant.advance(force(0.0, v, True), 1)
+            found.append((place_m, speed_m_s, angle, rate))
+        return np.array(found)
 
     def close(self) -> None:
         """Release the physics client. May be called twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import Flag, Recording
+from cartpole_robot.recording.metadata import RolloutEnd
 from firmware_bridge._host import PULSE_PERIOD, pulses_of
 from firmware_bridge.protocol import read_protocol
 
@@ -22,6 +25,8 @@ _LEAST_JUMP_RAD = 0.03
 _OPENS_US = 600_000  # after the end of driving: until then the bridge may short the motor, or a command be on its way
 _FEWEST_ROWS = 3
 _SIMULATED = "sim"
+STEPS_LOST = "STEPS_LOST"
+_DRIVES = {Drive.DC: "a DC motor", Drive.STEPPER: "a stepper"}
 _ONE = int(read_protocol().constants["PROTOCOL_DUTY_ONE"])
 _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes after a gap
 
@@ -33,7 +38,8 @@ class Series:
     `time_us` counts from the first entry, in whole microseconds: however long the recording, times are exact.
     `duty[k]` was requested at tick k, NaN where nothing was; a firmware's is rounded to the whole timer cycles in which
     its bridge drives. Where `is_coasting`, the motor was off and the bridge open; None: nowhere. `begins` are the first
-    entries of the stretches without gaps or jumps, the first being 0; a coasting stretch is one of its own.
+    entries of the stretches without gaps or jumps, the first being 0; a coasting stretch is one of its own. `fault`
+    is the fault that ended the rollout, if any. A stepper's position is its count of steps.
     """
 
     name: str
@@ -45,6 +51,7 @@ class Series:
     duty: Floats
     begins: tuple[int, ...]
     is_coasting: Bools | None = None
+    fault: str | None = None
 
     def __len__(self) -> int:
         return len(self.time_us)
@@ -114,6 +121,7 @@ def series_of(recording: Recording) -> Series:
         duty=_at_bridge(recording)[is_known],
         begins=tuple(sorted(begins)),
         is_coasting=is_coasting if is_coasting.any() else None,
+        fault=recording.outcome.reason if recording.outcome and recording.outcome.end is RolloutEnd.FAULT else None,
     )
 
 
@@ -121,6 +129,8 @@ def _at_bridge(recording: Recording) -> Floats:
     """The requested duties; where a firmware drove, or was simulated, as it compensates the dead zone and rounds."""
     duty: Floats = recording.column("requested_duty").astype(float)
     cart = recording.cart
+    if cart.stepper is not None:
+        return np.asarray(np.rint(duty.clip(-1.0, 1.0) * _ONE) / _ONE)  # in a simulation too
     if cart.firmware is None:
         return duty
     duty = duty.clip(-1.0, 1.0)
@@ -141,6 +151,45 @@ def _jumps(angle_rad: Floats, period_s: float, gaps: NDArray[np.intp]) -> list[i
         bend[first_of_three[(first_of_three >= 0) & (first_of_three < len(bend))]] = 0.0
     wrong = np.flatnonzero(bend > max(_LEAST_JUMP_RAD, _MOST_RAD_S2 * period_s**2)) + 1
     return [int(k) for entry in wrong for k in (entry, entry + 1)]
+
+
+def driven_part(series: Series) -> Series:
+    """The entries before the first at which the motor was off, as a series."""
+    if series.is_coasting is None:
+        return series
+    return dataclasses.replace(part_of(series, 0, int(np.argmax(series.is_coasting))), is_coasting=None)
+
+
+def part_of(series: Series, first: int, end: int) -> Series:
+    """Entries `first` to before `end`, as a separate series."""
+    return dataclasses.replace(
+        series,
+        time_us=series.time_us[first:end] - series.time_us[first : first + 1],
+        position_m=series.position_m[first:end],
+        angle_rad=series.angle_rad[first:end],
+        duty=series.duty[first:end],
+        begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
+        is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
+    )
+
+
+def check_drive(series: Series, cart: CartParams) -> None:
+    """Raises `UsageError` for a recording of a cart with another drive than that of `cart`: their duties differ."""
+    drives = [f"{one.name!r} with {_DRIVES[one.drive]}" for one in (series.cart, cart)]
+    if series.cart.drive is not cart.drive:
+        raise UsageError(
+            f"{series.name}: is a recording of the cart {drives[0]}, and the cart file is that of {drives[1]}: their "
+            "duties are shares of other things; give the file of the recorded cart"
+        )
+
+
+def check_lost_no_steps(series: Series) -> None:
+    """Raises `UsageError` for a recording that ended because steps were lost."""
+    if series.fault is not None and series.fault.startswith(STEPS_LOST):
+        raise UsageError(
+            f"{series.name}: ended with {series.fault}: from some moment before, its counts are not where the cart "
+            "was; record again with smaller accelerations, or lower stepper.maximum_acceleration_m_s2"
+        )
 
 
 def check_moved(series: Series) -> None:

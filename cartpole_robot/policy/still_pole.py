@@ -13,9 +13,10 @@ _MOVED_COUNTS = 1.5  # of the pole's encoder: one count is a flicker
 class StillPole:
     """Watches the pole of a cart that is driven: a well balanced one may stand still for centimetres."""
 
-    def __init__(self, cart: CartParams) -> None:
+    def __init__(self, cart: CartParams, moved_counts: float = _MOVED_COUNTS) -> None:
+        """A pole has moved once it is more than `moved_counts` from where it was."""
         self._most_m = math.inf if cart.firmware is None else _SHARE * cart.firmware.still_travel_m
-        self._moved_rad = _MOVED_COUNTS / cart.encoders.pole_counts_per_rad if cart.encoders is not None else 0.0
+        self._moved_rad = moved_counts / cart.encoders.pole_counts_per_rad if cart.encoders is not None else 0.0
         self.reset()
 
     def numbers(self) -> dict[str, float]:

@@ -32,7 +32,7 @@ COLUMNS = (
     ("tick", "I", "<u4"),  # control ticks since the start
     ("mcu_time_us", "I", "<u4"),  # clock of the microcontroller in µs; wraps after 71.6 minutes
     ("host_time_s", "d", "<f8"),  # monotonic clock of the host when it received the tick
-    ("cart_counts", "i", "<i4"),  # raw counts of the cart's encoder; empty without encoders
+    ("cart_counts", "i", "<i4"),  # raw counts of the cart's encoder, or a stepper's steps; empty without encoders
     ("pole_counts", "i", "<i4"),  # raw counts of the pole's encoder; empty without encoders
     ("cart_position_m", "d", "<f8"),  # distance from the middle of the track, positive to the right
     ("cart_speed_m_s", "d", "<f8"),  # estimated speed
@@ -40,7 +40,7 @@ COLUMNS = (
     ("pole_speed_rad_s", "d", "<f8"),  # estimated speed
     ("requested_duty", "d", "<f8"),  # duty requested in response to this tick; NaN in the last row
     ("applied_duty", "d", "<f8"),  # duty in force until this tick
-    ("motor_power_w", "f", "<f4"),  # electrical power of the motor in W; NaN if not measured
+    ("motor_power_w", "f", "<f4"),  # electrical power of the motor in W; NaN if not measured, as of a stepper
     ("reward", "f", "<f4"),  # reward of the step that led to this tick
     ("lateness_s", "f", "<f4"),  # delay of this tick at the host, beyond the shortest delay
     ("command_age_s", "f", "<f4"),  # age of the newest command

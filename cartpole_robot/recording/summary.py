@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import Recording
 
@@ -20,6 +21,9 @@ _ENDS = {
     "stopped": "by the user",
     "disk": "because the disk was full",
 }
+
+
+_NO_POWER = {Drive.STEPPER.value: "unknown of a stepper: its driver holds the current, whatever the cart does"}
 
 
 def recording_summary(recording: Recording) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
         "rig": metadata.rig,
         "engine": metadata.engine,
         "cart": recording.cart.name,
+        "drive": recording.cart.drive.value,
         "is_cart_drawn": metadata.randomization is not None,
         "note": metadata.note,
         "seed": metadata.seed,
@@ -81,7 +86,7 @@ def recording_text(summary: Mapping[str, Any]) -> str:
         ("RMS position", _shown(summary["rms_position_m"], 1000.0, "mm", 1)),
         ("RMS angle", _shown(summary["rms_angle_rad"], 1000.0, "mrad", 2)),
         ("reversals", _shown(summary["reversals_per_s"], 1.0, "a second", 1)),
-        ("motor power", _shown(summary["mean_power_w"], 1.0, "W mean", 2)),
+        ("motor power", _shown(summary["mean_power_w"], 1.0, "W mean", 2, none=_NO_POWER.get(summary["drive"]))),
         ("command age", _shown(summary["worst_command_age_s"], 1000.0, "ms at most", 1)),
         ("lateness", _shown(summary["worst_lateness_s"], 1000.0, "ms at most", 2)),
     ]
@@ -113,5 +118,5 @@ def _largest(values: NDArray[Any]) -> float | None:
     return float(finite.max()) if len(finite) else None
 
 
-def _shown(value: float | None, factor: float, unit: str, digits: int) -> str:
-    return "not measured" if value is None else f"{value * factor:.{digits}f} {unit}"
+def _shown(value: float | None, factor: float, unit: str, digits: int, *, none: str | None = None) -> str:
+    return (none or "not measured") if value is None else f"{value * factor:.{digits}f} {unit}"

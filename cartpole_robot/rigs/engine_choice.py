@@ -76,13 +76,8 @@ def open_loop_engine(cart: CartParams, requested: Engine | None = None) -> Engin
     """As `chosen_engine`, for a model of `cart` that runs through recordings.
 
     There a cart without encoders need not be ideal, and its clock is that of the recording: it is checked with fine
-    encoders, and in steps of the firmware's tick. Raises `UsageError` also for a cart with a stepper.
+    encoders, and in steps of the firmware's tick.
     """
-    if cart.stepper is not None:
-        raise UsageError(
-            f"cart {cart.name!r} has a stepper, and recordings are compared and identified with DC motors alone; "
-            "choose a cart with a [motor]"
-        )
     if cart.encoders is None:
         try:
             check_is_ideal(cart)

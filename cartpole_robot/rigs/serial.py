@@ -19,6 +19,7 @@ from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
+_PSEUDO_TERMINALS = ("/dev/pts/", "/dev/ttys")  # of Linux and macOS
 
 
 class PersonHand:
@@ -56,6 +57,23 @@ class VirtualCartHand(PersonHand):
         print("armed: the rig lets go of the pole", file=sys.stderr, flush=True)
 
 
+class PseudoTerminalHand(PersonHand):
+    """As `PersonHand`, for a port that is a pseudo-terminal: behind it is a virtual cart, or a program's real one."""
+
+    def let_hang(self) -> None:
+        print("homing: at a real cart, let the pole hang still and keep clear ...", file=sys.stderr, flush=True)
+
+    def raise_pole(self, start: State) -> None:
+        text = "a virtual cart raises its pole itself; at a real one, hold the pole upright and still ..."
+        print(text, file=sys.stderr, flush=True)
+
+
+def hand_at(port: str) -> PersonHand:
+    """The hand of a cart on `port`: a person's, or perhaps a virtual cart's own."""
+    is_pseudo_terminal = os.path.realpath(port).startswith(_PSEUDO_TERMINALS)
+    return PseudoTerminalHand() if is_pseudo_terminal else PersonHand()
+
+
 class SerialRig(FirmwareRig):
     """The cart on `port`; implements `cartpole_robot.rig.Rig`, near its start instead of exactly at it.
 
@@ -75,7 +93,7 @@ class SerialRig(FirmwareRig):
             raise RigError(str(error)) from None
         self._has_warned = is_virtual
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
-        hand = VirtualCartHand() if is_virtual else PersonHand()
+        hand = VirtualCartHand() if is_virtual else hand_at(port)
         super().__init__(cart, link, hand, options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from cartpole_robot.rollout.hanging_excitation import MOST_GAIN_M_S, TRAVEL_SHAR
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, run_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.rollout.record import RolloutStoppedError
+from cartpole_robot.rollout.stepper_excitation import StepperExcitation
 from cartpole_robot.signals import Measurement
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
@@ -147,7 +148,7 @@ def excite_hanging(
     check_can_hang(rig.cart)
     if not hasattr(rig, "begin_swing"):
         raise UsageError(f"{type(rig).__name__} has no begin_swing(), which a hanging pole needs; use --upright")
-    excitation = HangingExcitation(
+    excitation = (HangingExcitation if rig.cart.stepper is None else StepperExcitation)(
         rig.cart, request.seed, travel_share=request.travel_share, most_gain_m_s=request.most_gain_m_s
     )
     rng = np.random.default_rng(request.seed)
@@ -197,7 +198,7 @@ def pole_period(rig: Rig) -> PolePeriod | None:
 
 def _driven(
     rig: SwingRig,
-    excitation: HangingExcitation,
+    excitation: HangingExcitation | StepperExcitation,
     first: Measurement,
     request: HangingRequest,
     recorder: Recorder,
@@ -248,7 +249,7 @@ def _swing(
     return driven, done
 
 
-def _explained(driven: Rollout, excitation: HangingExcitation) -> Rollout:
+def _explained(driven: Rollout, excitation: HangingExcitation | StepperExcitation) -> Rollout:
     """`driven`, whose reason says what was tried where the cart did not move, or went too far."""
     reason = driven.reason
     if driven.end is RolloutEnd.FALL:

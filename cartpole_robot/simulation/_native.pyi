@@ -150,6 +150,16 @@ class StepperDrive:
     ) -> tuple[float, float, int]:
         """As `tick`, under a board's pulses: the mean of its count of steps over the physics step."""
 
+    def trail(self, position_m: float, speed_m_s: float, duty: float, /) -> tuple[float, float]:
+        """The position and speed of a cart whose pulses stand there, move so and have long been accelerated so."""
+
+    def glide(self, duty: float, position_m: float, speed_m_s: float, /) -> tuple[float, float, float, float]:
+        """As `tick`, with pulses divided at will, after `trail`.
+
+        The speed in m/s to which the joint is to be brought, by at most how many N, and where the pulses stand in m at
+        the step's end, and their speed in m/s.
+        """
+
 class Windows:
     """Windows of recordings, each a run from a start state under the recorded duties.
 

@@ -12,6 +12,7 @@ from firmware_bridge.protocol import read_protocol
 
 _LEFT, _RIGHT = (int(read_protocol().enums["input_flag"][name]) for name in ("LEFT_SWITCH", "RIGHT_SWITCH"))
 _PUSH_M, _SWING_RAD = 0.03, 0.5
+_PAST_M = 0.002  # a switch
 _RAIL_V = 5.0  # of a board that does not tell
 _PUSH_S, _TURN_S, _HANG_S = 0.5, 1.5, 0.4
 
@@ -26,6 +27,7 @@ class Deed(enum.StrEnum):
     PRESS_RIGHT = "press right"
     RELEASE_RIGHT = "release right"
     CENTRE_CART = "centre cart"
+    PUSH_TO_LEFT = "push to left"  # the cart, until it closes the left switch
     PUSH_RIGHT = "push right"  # the cart, a few centimetres
     SWING_LEFT = "swing left"  # the tip of the hanging pole, and back
     HANG = "hang"  # stop the pole's swing
@@ -63,6 +65,12 @@ class BuildersHand:
                 cart.inputs_set &= ~_RIGHT
             case Deed.CENTRE_CART:
                 self._move((hanging._replace(cart_position_m=0.0), 2.0 * _PUSH_S))
+            case Deed.PUSH_TO_LEFT:
+                goal_m = cart.left_switch_m - _PAST_M
+                self._move(
+                    (hanging._replace(cart_position_m=goal_m), 2.0 * _PUSH_S),
+                    (hanging._replace(cart_position_m=goal_m), _PUSH_S),
+                )
             case Deed.PUSH_RIGHT:
                 self._move((hanging._replace(cart_position_m=at.cart_position_m + _PUSH_M), _PUSH_S))
             case Deed.SWING_LEFT:

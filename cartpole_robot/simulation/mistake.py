@@ -33,3 +33,25 @@ class Mistake(enum.StrEnum):
     BOOTLOADER_OLD = "bootloader-old"
     BROWN_OUT_DISABLED = "brown-out-disabled"
     POLE_ENCODER_GEARED = "pole-encoder-geared"
+    DIRECTION_REVERSED = "direction-reversed"  # from here on of a stepper alone
+    ENABLE_INVERTED = "enable-inverted"
+    DRIVER_OFF = "driver-off"  # no supply at the driver itself
+    MOTOR_STALLED = "motor-stalled"  # held, and no pulse moves it
+    MICROSTEPS = "microsteps"  # twice as many as in the file
+    ACCELERATION_LOST = "acceleration-loses-steps"  # a motor a third as strong as in the file
+
+
+_OF_A_STEPPER = {
+    *(Mistake.DIRECTION_REVERSED, Mistake.ENABLE_INVERTED, Mistake.DRIVER_OFF, Mistake.MOTOR_STALLED),
+    *(Mistake.MICROSTEPS, Mistake.ACCELERATION_LOST),
+}
+_OF_A_DC_MOTOR = {
+    *(Mistake.MOTOR_LEADS_SWAPPED, Mistake.CART_ENCODER_SWAPPED, Mistake.CHANNEL_DEAD),
+    *(Mistake.DEAD_ZONE_DOUBLED, Mistake.BRAKE_WEAK),
+}
+
+
+def mistakes_of(*, has_stepper: bool) -> tuple[Mistake, ...]:
+    """The mistakes that a cart with a stepper, or one with a DC motor, can have."""
+    others = _OF_A_DC_MOTOR if has_stepper else _OF_A_STEPPER
+    return tuple(mistake for mistake in Mistake if mistake not in others)

@@ -98,6 +98,7 @@ class VirtualCart:
         self._simulated = _simulated(cart, loaded, encoders, engine)
         self._right_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
         self._left_counts = -self._right_counts
+        self._m_per_count = 1.0 / encoders.cart_counts_per_m
         self._is_stepper = cart.stepper is not None
         self._per_pulse = 1.0 if self._is_stepper else _PULSE
         self._put_on(built_firmware(cart) if board is None else board)
@@ -141,6 +142,11 @@ class VirtualCart:
     def is_stepper(self) -> bool:
         """Whether a stepper moves it."""
         return self._is_stepper
+
+    @property
+    def left_switch_m(self) -> float:
+        """Where the cart closes the left end switch."""
+        return self._left_counts * self._m_per_count
 
     @property
     def bridge_mv(self) -> int:
@@ -233,8 +239,8 @@ class VirtualCart:
         return sent
 
     def _hold(self, held: State) -> None:
-        """One millisecond in a hand."""
-        if not self._is_stepper:
+        """One millisecond in a hand; it does not move a cart whose stepper holds it."""
+        if not self._is_held():
             self._tick(*self._simulated.place(held))
             return
         self._simulated.turn(held.pole_angle_rad, 0.0)
@@ -349,11 +355,15 @@ class VirtualCart:
             self._hand = self._release_ms = None
 
     def _put(self, state: State) -> None:
-        """Cart and pole are there, moving so; a stepper's cart stays where the motor holds it."""
-        if self._is_stepper:
+        """Cart and pole are there, moving so; a cart that a stepper holds stays where it is."""
+        if self._is_held():
             self._simulated.turn(state.pole_angle_rad, state.pole_speed_rad_s)
         else:
             self._simulated.place(state)
+
+    def _is_held(self) -> bool:
+        """Whether a stepper whose driver is on holds the cart."""
+        return self._is_stepper and self._at_motor() is not None
 
     def push(self, pole_speed_rad_s: float) -> None:
         """Strike the pole, which is then faster by so much; one in a hand feels nothing."""

@@ -18,9 +18,9 @@ _LEFT, _RIGHT, _ESTOP = (
 )
 _POWER_ON = int(read_protocol().enums["reset_cause"]["POWER_ON"])
 _GEAR_PLAY_RAD = math.radians(1.5)
-_TOOTH_M = 0.002  # of a GT2 belt
-_SKIPS_EVERY_M, _SKIPS = 0.06, 0.4  # travel under drive, and how likely a tooth is skipped then
-_SCREW_PLAY_M, _SCREW_M_S = 0.004, 0.2  # 20 degrees of a 36-tooth pulley
+TOOTH_M = 0.002  # of a GT2 belt
+SKIPS_EVERY_M, SKIPS = 0.06, 0.4  # travel under drive, and how likely a tooth is skipped then
+SCREW_PLAY_M, _SCREW_M_S = 0.004, 0.2  # 20 degrees of a 36-tooth pulley
 _DIVIDER = 0.8
 
 
@@ -41,7 +41,7 @@ class WiredBoard:
         encoders, _ = encoders_and_settings(cart)
         self._board = board
         self.rail_v = 5.0  # of the board
-        self._counts_per_m = encoders.cart_counts_per_m
+        self.counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
         self._side = 0  # to which the bridge drives
 
@@ -172,10 +172,10 @@ class BeltSlips(WiredBoard):
     def cart_counts(self, counts: int) -> int:
         self._travel += (counts - self._before) * self._side
         self._before = counts
-        if self._travel > _SKIPS_EVERY_M * self._counts_per_m:
+        if self._travel > SKIPS_EVERY_M * self.counts_per_m:
             self._travel = 0
-            if self._rng.random() < _SKIPS:
-                self._skipped += self._side * round(_TOOTH_M * self._counts_per_m)
+            if self._rng.random() < SKIPS:
+                self._skipped += self._side * round(TOOTH_M * self.counts_per_m)
         return counts + self._skipped
 
 
@@ -187,9 +187,9 @@ class SetScrewLoose(WiredBoard):
         self._ahead_m = 0.0
 
     def cart_counts(self, counts: int) -> int:
-        most_m = 0.5 * _SCREW_PLAY_M
+        most_m = 0.5 * SCREW_PLAY_M
         self._ahead_m = max(-most_m, min(most_m, self._ahead_m + self._side * _SCREW_M_S * TICK_S))
-        return counts + round(self._ahead_m * self._counts_per_m)
+        return counts + round(self._ahead_m * self.counts_per_m)
 
 
 class SupplyDividerOff(WiredBoard):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from cartpole_robot.bring_up.check import STEP_NAMES
+from cartpole_robot.bring_up.check import STEP_NAMES, STEPPER_STEPS
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
@@ -159,6 +159,8 @@ def test_steps_are_listed_without_a_port(command_here: Callable[..., Completed])
     done = command_here("check-rig", "--list")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(STEP_NAMES)
+    done = command_here("check-rig", "--list", "--cart", "diy_stepper")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [step.name for step in STEPPER_STEPS]
 
 
 # What a person does when `check-rig` asks for it: the words for the virtual cart, and the Enter for `check-rig`.
@@ -313,6 +315,26 @@ def test_path_that_is_no_port_is_reported(
         (("evaluate", "lqr", "--cart", "diy_arduino", "--rig", "serial:/dev/null"), "add --arm"),
         (("train", "--cart", "diy_arduino", "--rig", "serial:/dev/null"), "add --arm"),
         (("virtual-cart", "--cart", "gym"), "no [encoders] section"),
+        (
+            ("virtual-cart", "--cart", "diy_stepper", "--mistake", "brake-weak"),
+            "brake-weak is one of a DC motor, and the",
+        ),
+        (
+            ("virtual-cart", "--mistake", "driver-off"),
+            "driver-off is one of a stepper, and the cart 'diy_arduino' has a",
+        ),
+        (
+            ("check-rig", "--port", "/dev/null", "--acceleration-m-s2", "20"),
+            "--acceleration-m-s2 20 is for a stepper, and the cart 'diy_arduino' has a DC motor",
+        ),
+        (
+            ("check-rig", "--port", "/dev/null", "--cart", "diy_stepper", "--only", "dead-zone"),
+            "the step dead-zone of check-rig is for a DC motor, and the cart 'diy_stepper' has a stepper",
+        ),
+        (
+            ("bring-up", "--cart", "diy_stepper", "--out", "new", "--until", "brake"),
+            "--until brake: the cart 'diy_stepper' has a stepper, whose bring-up has the stages check, home,",
+        ),
         (("virtual-cart", "--profile", "nice"), "'nice' is not known; expected one of ftdi, ftdi_slow, ideal,"),
     ],
 )

@@ -18,6 +18,7 @@ from tests.policy_on_board import regulating_policy
 from tests.release import artefact_problems, stated_version
 from tests.wheels import build, check_damaged, tag
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent.parent
 
 CODE = """
@@ -109,7 +110,6 @@ def test_metadata_of_what_would_be_published_is_valid(wheel: Path) -> None:
     ] * 2
 
 
-@pytest.mark.long
 def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     import json
 

@@ -31,6 +31,7 @@ def test_sampled_mutants_are_killed_or_explained() -> None:
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 
+@pytest.mark.long
 def test_sampled_mutants_of_the_board_are_killed_or_explained(chip_tools: None) -> None:
     trials = board_trials()
     everything = all_mutants(trials.sources)
@@ -54,6 +55,7 @@ def test_sampled_mutants_of_a_stepper_are_killed_or_explained() -> None:
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 
+@pytest.mark.long
 def test_explained_mutants_do_survive() -> None:
     trials = core_trials()
     explained = read_explained(trials.explained)

@@ -14,7 +14,7 @@ PARTS = (*(name for name in CORE if not name.endswith("_dc")), "drive_stepper", 
 BOARD = ("simulated_board", "pulse_train", "policy_image")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
 def test_nothing_that_comes_drives_a_stepper_beyond_its_limits(tmp_path: Path, seed: int) -> None:
     sources = [*(FIRMWARE / f"{name}.c" for name in PARTS), *(FIRMWARE / f"boards/host/{name}.c" for name in BOARD)]
     options = ["-std=c11", "-O1", "-g", *SANITIZED, "-DFIRMWARE_STEPPER"]

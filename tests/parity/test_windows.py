@@ -24,7 +24,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.identify import fit as fit_module
 from cartpole_robot.identify.identification import IdentifyRequest, identify
 from cartpole_robot.open_loop import repeated as repeated_module
-from cartpole_robot.open_loop.model import TERMS, Model, freed, model_of
+from cartpole_robot.open_loop.model import TERMS, Model, freed, model_of, terms_of
 from cartpole_robot.open_loop.native_runs import NativePredictor
 from cartpole_robot.open_loop.plant_pool import PlantPool
 from cartpole_robot.open_loop.plant_runs import PlantPredictor
@@ -125,8 +125,25 @@ def test_every_term_does_in_c_what_it_does_on_pybullet(changes: dict[str, object
     model = Model(cart=cart, delay_s=0.0237, angle_zero_rad=0.02, angle_sign=-1, position_sign=-1)
     all_series = [random_series(cart, 1), coasting(random_series(cart, 2))]
     windows, starts = windows_and_starts(all_series, cart, 3)
-    tries = [(term.write(model, term.read(model) + 0.05 * term.size(model)), starts) for term in TERMS.values()]
+    terms = [TERMS[name] for name in terms_of(model.cart)]
+    tries = [(term.write(model, term.read(model) + 0.05 * term.size(model)), starts) for term in terms]
     assert_same(*both(all_series, windows, tries))
+
+
+@pytest.mark.pybullet
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.0237])
+def test_every_term_of_a_stepper_does_in_c_what_it_does_on_pybullet(delay_s: float) -> None:
+    cart = freed(model_of(load_cart("diy_stepper"))).cart
+    model = Model(cart=cart, delay_s=delay_s, angle_zero_rad=0.02, angle_sign=-1, position_sign=-1, position_scale=1.1)
+    all_series = [random_series(cart, 1), coasting(random_series(cart, 2))]
+    windows, starts = windows_and_starts(all_series, cart, 3)
+    terms = [TERMS[name] for name in terms_of(cart)]
+    assert {term.name for term in terms} >= {"settling", "steps_per_m"}
+    tries = [(term.write(model, term.read(model) + 0.05 * term.size(model)), starts) for term in terms]
+    native, plant = both(all_series, windows, tries)
+    assert_same(native, plant)
+    held = native[0].readings[-sum(w.end - w.first for w in windows if w.series == 1) :]
+    assert len({round(x, 12) for x in held[:10, 0]}) == 1  # the motor off: held at rest
 
 
 @pytest.mark.pybullet
@@ -144,7 +161,7 @@ def test_random_carts_with_random_delays_run_alike(number: int) -> None:
 
 
 @pytest.mark.pybullet
-@pytest.mark.parametrize("name", [name for name in cart_names() if load_cart(name).stepper is None])
+@pytest.mark.parametrize("name", cart_names())
 def test_shipped_carts_run_alike(name: str) -> None:
     model = model_of(load_cart(name))
     all_series = [random_series(model.cart, 5)]
@@ -233,6 +250,8 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     two = [np.concatenate([each, each]) for each in fit]
     with pytest.raises(ValueError, match="carts of different physics steps"):
         windows.run([cart, slower], *two)
+    with pytest.raises(ValueError, match="carts of different drives"):
+        windows.run([cart, load_cart("diy_stepper")], *two)
     late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=1.3))
     windows.run([late], *fit)  # a window has the delay of its try, not the cart's
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from cartpole_robot.bring_up.check import STEPS, RigCheck, Step
+from cartpole_robot.bring_up.check import RigCheck, Step, steps_for
 from cartpole_robot.bring_up.findings import StepResult, Verdict
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
 from cartpole_robot.bring_up.work import Work
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.ports import usb_bridge
 
-BY_HAND = ("rail", "supply", "e-stop", "switches", "cart-encoder", "pole-encoder", "pole-turn")
+BY_HAND = ("rail", "supply", "e-stop", "switches", "cart-encoder", "driver", "pole-encoder", "pole-turn")
 """The steps that need a person."""
 _LATER = "round-trip"
 """The next stage measures it, and the cart is identified with whatever delay its line has."""
@@ -32,7 +33,7 @@ def check(work: Work) -> StageResult:
         operator=operator,
         may_move=True,
         on_result=lambda result: work.say(_line(result)) if result.verdict in _BAD else None,
-        steps=_steps(has_hands=operator is not None),
+        steps=_steps(work.cart, has_hands=operator is not None),
         usb=usb_bridge(work.line.name.removeprefix("serial:")) if work.line.is_real else None,
     )
     with stopped_by_signals():
@@ -55,10 +56,12 @@ def check(work: Work) -> StageResult:
     )
 
 
-def _steps(*, has_hands: bool) -> tuple[Step, ...]:
+def _steps(cart: CartParams, *, has_hands: bool) -> tuple[Step, ...]:
     """Those that move the cart are left to the stages after this one, which find out the same."""
     return tuple(
-        step for step in STEPS if not step.moves and step.name != _LATER and (has_hands or step.name not in BY_HAND)
+        step
+        for step in steps_for(cart)
+        if not step.moves and step.name != _LATER and (has_hands or step.name not in BY_HAND)
     )
 
 

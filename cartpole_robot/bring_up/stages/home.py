@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from cartpole_robot.bring_up.cautious import LENGTH, cautious_cart, weakest_brake, with_homing
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
@@ -24,6 +25,7 @@ _SPARE = 0.01
 _LATE_SHARE = 0.5
 _PINGS = 24
 _TRACK_OFF = 0.03
+_STEPS = ("steps", "stepper.steps_per_m, with the driver's switches for stepper.microsteps")
 _PERIOD_OFF = 0.25  # more than the range of lengths: what is measured may be wrong by that
 _REMEDIES = {
     "CART_STUCK": "check the motor's supply, wires and enable pin, and that the cart runs freely",
@@ -36,14 +38,14 @@ def home(work: Work) -> StageResult:
     """The cart is homed. Raises `StageFailedError`."""
     _, settings = encoders_and_settings(work.cart)
     homing_duty, moving_duty = settings.homing_duty, settings.moving_duty
-    latency_s = _latency_s(work.line.rig(work.cart))
+    latency_s = latency_of(work.line.rig(work.cart))
     notes: list[str] = []
     while True:
         cart = with_homing(work.cart, homing_duty=homing_duty, moving_duty=moving_duty, latency_s=latency_s)
         rig = work.line.rig(cautious_cart(cart, weakest_brake(work.cart)))
         watch = HomingWatch(rig.cart, is_last=homing_duty >= HOMING_DUTY_MOST)
         try:
-            _home(work, rig, watch)
+            watched_homing(work, rig, watch)
             break
         except RigError as error:
             kind = kind_of(str(error))
@@ -68,10 +70,10 @@ def home(work: Work) -> StageResult:
             f"the line takes {1000.0 * latency_s:.0f} ms, the control period is {1000.0 * period_s:.0f} ms: a USB chip "
             "with a latency timer of 1 ms (check-rig, step latency) would make the cart easier to balance"
         )
-    return _homed(work, rig, watch, notes, figures)
+    return homed_result(work, rig, watch, notes, figures)
 
 
-def _home(work: Work, rig: FirmwareRig, watch: HomingWatch) -> None:
+def watched_homing(work: Work, rig: FirmwareRig, watch: HomingWatch) -> None:
     """Home, while `watch` looks. Raises `RigError`, motor off."""
     rig.takes_any_pole_period = True
 
@@ -96,18 +98,20 @@ def _fault_text(kind: str) -> str:
     return "creeping takes most of the homing duty" if kind == "PUSH_TOO_WEAK" else kind
 
 
-def _homed(
-    work: Work, rig: FirmwareRig, watch: HomingWatch, notes: list[str], figures: dict[str, float]
+def homed_result(
+    work: Work, rig: FirmwareRig, watch: HomingWatch, notes: list[str], figures: dict[str, Any]
 ) -> StageResult:
+    """What the homed cart has shown. Raises `StageFailedError` for a track or a pole that is not the file's."""
     encoders, settings = encoders_and_settings(work.cart)
     half_period_s, file_s = rig.pole_half_period_s() or 0.0, pole_half_period_s(work.cart)
     track_m = watch.track_counts / encoders.cart_counts_per_m
     file_track_m = 2.0 * settings.switch_m
+    counted, key = ("encoder", "encoders.cart_counts_per_m") if work.cart.stepper is None else _STEPS
     if track_m and abs(track_m / file_track_m - 1.0) > _TRACK_OFF:
         raise StageFailedError(
-            f"the track is {1000.0 * track_m:.0f} mm long by the cart's encoder, and {1000.0 * file_track_m:.0f} mm in "
-            "the cart file",
-            "measure it with a tape: correct firmware.switch_m, or encoders.cart_counts_per_m",
+            f"the track is {1000.0 * track_m:.0f} mm long by the cart's {counted}, and {1000.0 * file_track_m:.0f} mm "
+            "in the cart file",
+            f"measure it with a tape: correct firmware.switch_m, or {key}",
             {"track_m": track_m},
         )
     scale = pole_half_length_m(work.cart, half_period_s) / work.cart.pole_cart.pole_half_length_m
@@ -123,7 +127,8 @@ def _homed(
     return StageResult(
         name=StageName.HOME,
         line=f"{lengths}pole swings in {2.0 * half_period_s:.2f} s (file: {2.0 * file_s:.2f} s), "
-        f"latency {1000.0 * figures['latency_s']:.1f} ms, homing duty {figures['homing_duty']:g}",
+        f"latency {1000.0 * figures['latency_s']:.1f} ms"
+        + (f", homing duty {figures['homing_duty']:g}" if work.cart.stepper is None else ""),
         figures={**figures, "half_period_s": half_period_s, "track_m": track_m},
         notes=tuple(notes),
     )
@@ -144,7 +149,8 @@ def _failed(reason: str, kind: str, homing_duty: float, creeping_duty: float | N
     return StageFailedError(f"homing ended with {most}: {reason}", _REMEDIES[kind], figures)
 
 
-def _latency_s(rig: FirmwareRig) -> float:
+def latency_of(rig: FirmwareRig) -> float:
+    """The median round trip of the line. Raises `RigError`."""
     try:
         return statistics.median(rig.link.ping() for _ in range(_PINGS))
     except BridgeError as error:

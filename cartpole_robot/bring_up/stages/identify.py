@@ -46,13 +46,13 @@ def identify_cart(work: Work) -> StageResult:
             f"and pole, against {found.model.cart.friction.cart_coulomb_n:.3g} N of friction ({error})",
             "use a stronger motor or a higher supply voltage, or make the cart run more freely; then begin in a new "
             "folder",
-            _estimates(found),
+            estimates_of(found),
         ) from None
     try:
         swing_up_driver(cart)
     except UsageError as error:
         raise StageFailedError(
-            f"the identified cart cannot swing up its pole: {error}", "", _estimates(found)
+            f"the identified cart cannot swing up its pole: {error}", "", estimates_of(found)
         ) from None
     work.folder.clear(StageName.IDENTIFY)
     work.folder.write_cart(StageName.IDENTIFY, cart)
@@ -60,7 +60,7 @@ def identify_cart(work: Work) -> StageResult:
     return StageResult(
         name=StageName.IDENTIFY,
         line=_line(found, nominal),
-        figures=_estimates(found),
+        figures=estimates_of(found),
         notes=found.notes,
     )
 
@@ -92,7 +92,8 @@ def _homing_duty(cart: CartParams, nominal: CartParams) -> float:
     return max(abs(now.duty_for(side * level)) for side in (-1.0, 1.0))
 
 
-def _estimates(found: Identification) -> dict[str, object]:
+def estimates_of(found: Identification) -> dict[str, object]:
+    """The identified numbers with their intervals, as a stage's figures."""
     record = found.as_dict()
     names = ("term", "label", "unit", "before", "value", "low_95", "high_95")
     return {"estimates": [{name: each[name] for name in names} for each in record["estimates"]]}

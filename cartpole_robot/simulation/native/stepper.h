@@ -36,6 +36,16 @@ typedef struct {
     pulse_train_t train;
 } step_source_t;
 
+/* Firmware and board of a model whose start and delay are searched: as `step_source_t`, but its pulses are divided at will, so that
+ * what it makes of a duty depends smoothly on both. */
+typedef struct {
+    ramp_limits_t limits;
+    ramp_t ramp;
+    double m_per_step;
+    double per_tick; /* steps, of the rate in force */
+    double steps;
+} smooth_source_t;
+
 /* The pulses of one physics step: their sum since the count was zero, those to the left negative, as the mean over the step. */
 typedef struct {
     double mean_steps;
@@ -66,6 +76,17 @@ step_pulses_t step_source_tick(step_source_t *source, double duty);
 /* Pulses so far, to the right less those to the left: what the board counts. */
 int32_t step_source_steps(const step_source_t *source);
 
+/* The pulses stand at that place and move at that speed. */
+void smooth_source_begin(smooth_source_t *source, const stepper_params_t *params, double position_m, double speed_m_s);
+
+/* As `step_source_tick`. A new rate is late by what the timer takes for it on the mean: OCR1A and OCR1B are double-buffered. */
+step_pulses_t smooth_source_tick(smooth_source_t *source, double duty);
+
+/* Where its pulses stand, in m; the speed that was last asked for, in m/s; the acceleration of a duty, within the largest speed. */
+double smooth_source_place_m(const smooth_source_t *source);
+double smooth_source_speed_m_s(const smooth_source_t *source);
+double smooth_source_acceleration_m_s2(const smooth_source_t *source, double duty);
+
 void stepper_begin(stepper_t *stepper, const stepper_params_t *params, const plant_t *plant);
 
 /* The cart is there, moving at that speed, and the motor holds it; returns the steps at which a board's count stands then. */
@@ -73,6 +94,9 @@ int32_t stepper_place(stepper_t *stepper, double position_m, double speed_m_s);
 
 /* Firmware and board that drive it so; call after `stepper_place`. */
 void step_source_place(step_source_t *source, int32_t steps, double steps_per_s);
+
+/* The cart has followed pulses that stand there, move so and are accelerated so, for long enough to forget how that began. */
+void stepper_trail(stepper_t *stepper, double position_m, double speed_m_s, double acceleration_m_s2, plant_state_t *state);
 
 /* What drives the cart through the next step, from its state at the begin. */
 stepper_aim_t stepper_aim(stepper_t *stepper, const step_pulses_t *pulses, const plant_state_t *state);

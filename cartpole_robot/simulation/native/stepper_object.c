@@ -6,9 +6,10 @@
 
 typedef struct {
     PyObject_HEAD
-    double steps_per_m;
+    stepper_params_t params;
     stepper_t stepper;
     step_source_t source;
+    smooth_source_t smooth;
 } stepper_drive_object;
 
 static int take(stepper_drive_object *self, PyObject *cart)
@@ -20,7 +21,7 @@ static int take(stepper_drive_object *self, PyObject *cart)
         PyErr_SetString(PyExc_ValueError, "a cart without a stepper");
         return -1;
     }
-    self->steps_per_m = params.stepper.steps_per_m;
+    self->params = params.stepper;
     stepper_begin(&self->stepper, &params.stepper, &params.plant);
     step_source_begin(&self->source, &params.stepper);
     return 0;
@@ -42,7 +43,7 @@ static PyObject *stepper_drive_place(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "dd", &position_m, &speed_m_s))
         return NULL;
     const int32_t steps = stepper_place(&self->stepper, position_m, speed_m_s);
-    step_source_place(&self->source, steps, speed_m_s * self->steps_per_m);
+    step_source_place(&self->source, steps, speed_m_s * self->params.steps_per_m);
     return PyLong_FromLong(steps);
 }
 
@@ -76,6 +77,35 @@ static PyObject *stepper_drive_follow(PyObject *object, PyObject *args)
     return aimed((stepper_drive_object *)object, &pulses, position_m, speed_m_s);
 }
 
+static PyObject *stepper_drive_trail(PyObject *object, PyObject *args)
+{
+    stepper_drive_object *self = (stepper_drive_object *)object;
+    plant_state_t state = {0};
+    double position_m, speed_m_s, duty;
+    if (!PyArg_ParseTuple(args, "ddd", &position_m, &speed_m_s, &duty))
+        return NULL;
+    if (!(duty >= -1.0 && duty <= 1.0))
+        return PyErr_Format(PyExc_ValueError, "a duty outside -1 to 1");
+    smooth_source_begin(&self->smooth, &self->params, position_m, speed_m_s);
+    stepper_trail(&self->stepper, position_m, speed_m_s, smooth_source_acceleration_m_s2(&self->smooth, duty), &state);
+    return Py_BuildValue("(dd)", state.position_m, state.speed_m_s);
+}
+
+static PyObject *stepper_drive_glide(PyObject *object, PyObject *args)
+{
+    stepper_drive_object *self = (stepper_drive_object *)object;
+    plant_state_t state = {0};
+    double duty;
+    if (!PyArg_ParseTuple(args, "ddd", &duty, &state.position_m, &state.speed_m_s))
+        return NULL;
+    if (!(duty >= -1.0 && duty <= 1.0))
+        return PyErr_Format(PyExc_ValueError, "a duty outside -1 to 1");
+    const step_pulses_t pulses = smooth_source_tick(&self->smooth, duty);
+    const stepper_aim_t aim = stepper_aim(&self->stepper, &pulses, &state);
+    return Py_BuildValue("(dddd)", aim.speed_m_s, aim.force_n, smooth_source_place_m(&self->smooth),
+                         smooth_source_speed_m_s(&self->smooth));
+}
+
 static PyMethodDef stepper_drive_methods[] = {
     {"place", stepper_drive_place, METH_VARARGS,
      "place(position_m, speed_m_s): the motor holds the cart there, moving so; the steps at which the count stands."},
@@ -85,6 +115,12 @@ static PyMethodDef stepper_drive_methods[] = {
     {"follow", stepper_drive_follow, METH_VARARGS,
      "follow(mean_steps, is_enabled, position_m, speed_m_s): as tick(), under the pulses of a board: the mean of its count over the "
      "step."},
+    {"trail", stepper_drive_trail, METH_VARARGS,
+     "trail(position_m, speed_m_s, duty): the pulses stand there, move so and have long been accelerated at that duty; (position, "
+     "speed) of the cart that follows them."},
+    {"glide", stepper_drive_glide, METH_VARARGS,
+     "glide(duty, position_m, speed_m_s): as tick(), with pulses divided at will: (speed in m/s, force in N, where the pulses stand "
+     "at the step's end in m, their speed in m/s)."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -219,8 +219,65 @@ static void run_lanes(const window_t *window, window_run_t *runs, int count)
     }
 }
 
+/* Whether `entry` is read in the physics step `number`, and how far into the step; the last step has all that are left. */
+static bool is_read_in(const window_t *window, int64_t entry, double step_s, int64_t number, int64_t steps, double *share)
+{
+    const int64_t *times_us = window->series.times_us + window->first;
+    if (entry >= window->end - window->first)
+        return false;
+    *share = seconds(times_us[0], times_us[entry]) / step_s - (double)number;
+    return *share < 1.0 || number + 1 == steps;
+}
+
+/* A stepper's cart: place and speed of its state, and of its readings, are those of its pulses. Before the window it has long been
+ * accelerated as in the first step; with the motor off, it is held at rest. */
+static void run_stepper(const window_t *window, window_run_t *run)
+{
+    const cart_params_t *params = run->params;
+    const int64_t *times_us = window->series.times_us + window->first;
+    const double step_s = params->plant.step_s;
+    const int64_t steps = (int64_t)ceil(seconds(times_us[0], times_us[window->end - window->first - 1]) / step_s - SAME_MOMENT);
+    const bool is_open = isnan(window->series.duties[window->first]);
+    commands_t commands = commands_of(window, run->delay_s, step_s);
+    double duty = is_open ? 0.0 : mean_duty(&commands, 1.0);
+    motor_t motor = motor_of(&params->motor);
+    stepper_t stepper;
+    smooth_source_t source;
+    plant_state_t state = run->state;
+    stepper_begin(&stepper, &params->stepper, &params->plant);
+    smooth_source_begin(&source, &params->stepper, state.position_m, is_open ? 0.0 : state.speed_m_s);
+    stepper_trail(&stepper, state.position_m, is_open ? 0.0 : state.speed_m_s,
+                  smooth_source_acceleration_m_s2(&source, duty), &state);
+    int64_t entry = 0;
+    for (int64_t number = 0; number < steps; number++) {
+        const double before_m = smooth_source_place_m(&source), before_rad = state.angle_rad;
+        const double before_m_s = smooth_source_speed_m_s(&source), before_rad_s = state.rate_rad_s;
+        const step_pulses_t pulses = smooth_source_tick(&source, duty);
+        const stepper_aim_t aim = stepper_aim(&stepper, &pulses, &state);
+        const double rubbing_n = motor_force(&motor, 0.0, state.speed_m_s, true);
+        plant_step_driven(&params->plant, &state, rubbing_n, aim.speed_m_s, aim.force_n);
+        for (double share; is_read_in(window, entry, step_s, number, steps, &share); entry++) {
+            double *reading = run->readings + WINDOW_SIGNALS * entry;
+            reading[0] = between(before_m, smooth_source_place_m(&source), share);
+            reading[1] = between(before_rad, state.angle_rad, share);
+            run->state = (plant_state_t){
+                .position_m = reading[0],
+                .speed_m_s = between(before_m_s, smooth_source_speed_m_s(&source), share),
+                .angle_rad = reading[1],
+                .rate_rad_s = between(before_rad_s, state.rate_rad_s, share),
+            };
+        }
+        duty = is_open || number + 1 == steps ? 0.0 : mean_duty(&commands, (double)(number + 2));
+    }
+}
+
 void window_run(const window_t *window, window_run_t *runs, int count)
 {
+    if (count > 0 && runs[0].params->has_stepper) {
+        for (int k = 0; k < count; k++)
+            run_stepper(window, &runs[k]);
+        return;
+    }
     for (int begin = 0; begin < count; begin += LANES)
         run_lanes(window, runs + begin, count - begin < LANES ? count - begin : LANES);
 }

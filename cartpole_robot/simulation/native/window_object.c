@@ -125,10 +125,11 @@ static cart_params_t *read_carts(PyObject *carts, Py_ssize_t count)
         PyObject *cart = PySequence_GetItem(carts, k);
         const int outcome = cart != NULL ? read_cart(cart, &params[k]) : -1;
         Py_XDECREF(cart);
-        if (outcome == 0 && params[k].plant.step_s == params[0].plant.step_s && !params[k].has_stepper)
+        const bool is_of_one_drive = params[k].has_stepper == params[0].has_stepper;
+        if (outcome == 0 && params[k].plant.step_s == params[0].plant.step_s && is_of_one_drive)
             continue;
         if (outcome == 0)
-            PyErr_SetString(PyExc_ValueError, params[k].has_stepper ? "a stepper" : "carts of different physics steps");
+            PyErr_SetString(PyExc_ValueError, is_of_one_drive ? "carts of different physics steps" : "carts of different drives");
         PyMem_Free(params);
         return NULL;
     }

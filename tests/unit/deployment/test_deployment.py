@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
@@ -113,10 +114,41 @@ def test_everything_is_as_before_afterwards() -> None:
         assert not gc.isenabled()
         assert {setting.name for setting in settings} >= {"garbage collection off", "SCHED_FIFO", "memory locked"}
         assert all(setting.is_on or setting.why_not for setting in settings)
-        if any(setting.name == "SCHED_FIFO" and setting.is_on for setting in settings):
+        on = {setting.name for setting in settings if setting.is_on}
+        if "SCHED_FIFO" in on:
             assert os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO
     assert (gc.isenabled(), sys.getswitchinterval(), os.sched_getscheduler(0), os.sched_getaffinity(0)) == before
     assert gc.get_freeze_count() == frozen
+
+
+@pytest.mark.realtime
+def test_bytes_of_serial_ports_come_first_and_the_kernel_is_as_before_afterwards() -> None:
+    def niceness() -> dict[int, int]:
+        """Of each worker of the kernel that moves the bytes of ports; it may end meanwhile."""
+        found = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                text = stat.read_text()
+                if "(kworker/u" in text:
+                    found[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[16])
+        return found
+
+    before = niceness()
+    with punctual() as settings:
+        (setting,) = [each for each in settings if each.name == "serial bytes first"]
+        within = niceness()
+        with punctual():  # as the loop's process within the virtual cart's
+            pass
+        assert all(niceness()[worker] == within[worker] for worker in niceness().keys() & within.keys())
+    after = niceness()
+    common = before.keys() & within.keys() & after.keys()
+    if setting.is_on:
+        assert common
+        assert {within[worker] for worker in common} == {-20}
+    else:
+        assert setting.why_not
+        assert all(within[worker] == before[worker] for worker in common)
+    assert all(after[worker] == before[worker] for worker in common)
 
 
 @pytest.mark.parametrize(

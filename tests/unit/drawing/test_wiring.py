@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.drawing.pin_table import pin_for, pin_table
-from cartpole_robot.drawing.wiring import A4_MM, wiring_svg
+from cartpole_robot.drawing.wiring import wiring_svg
+from cartpole_robot.drawing.wiring_parts import A4_MM
 
 ROOT = Path(__file__).parents[3]
 PINS_H = (ROOT / "firmware_bridge" / "firmware" / "boards" / "avr" / "pins.h").read_text()
