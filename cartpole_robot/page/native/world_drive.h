@@ -46,7 +46,7 @@ void cart_drive_change(world_t *world);
 /* Cart and pole are there, moving so, whatever holds them. */
 void cart_drive_place(world_t *world, plant_state_t state);
 
-/* Hands leave them so. A stepper holds its cart where it is: the pole alone follows. */
+/* Hands leave them so. A stepper whose driver is on holds its cart where it is: the pole alone follows. */
 void cart_drive_put(world_t *world, plant_state_t state);
 
 /* A millisecond in a hand that holds them there, and one without. */

@@ -36,6 +36,10 @@ void cart_drive_change(world_t *world)
 
 void cart_drive_put(world_t *world, plant_state_t state)
 {
+    if (!is_on(world)) {
+        cart_drive_place(world, state);
+        return;
+    }
     world->state.angle_rad = state.angle_rad;
     world->state.rate_rad_s = state.rate_rad_s;
 }
@@ -45,6 +49,8 @@ void cart_drive_hold(world_t *world, plant_state_t held)
     plant_t *plant = &world->params.plant;
     plant->cart_push_n = plant->pole_push_n_m = 0.0;
     cart_drive_put(world, held);
+    if (!is_on(world))
+        return;
     cart_drive_move(world);
     cart_drive_put(world, held);
 }
