@@ -127,6 +127,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against other pa
 	$(BIN)/python -m benchmarks.engine_equality
 	$(BIN)/python -m benchmarks.engine_speed
 	$(BIN)/python -m benchmarks.page_equality
+	$(BIN)/python -m benchmarks.page_equality --cart diy_stepper
 	$(BIN)/python -m benchmarks.vector_env
 	$(BIN)/python -m benchmarks.evaluation_speed
 	$(BIN)/python -m benchmarks.chip_speed

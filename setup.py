@@ -65,10 +65,10 @@ def protocol_hash() -> int:
 def compile_page_module() -> None:
     """Compile the page's WebAssembly unless it is there; without the tools a release fails, other builds continue."""
     module_build = loaded("cartpole_robot/page/module_build.py")
-    if module_build.is_current(HERE):
-        return
     try:
-        module_build.build(protocol_hash(), HERE)
+        for drive in module_build.MODULES:
+            if not module_build.is_current(HERE, drive):
+                module_build.build(protocol_hash(), HERE, drive=drive)
     except module_build.ModuleBuildError as error:
         if os.environ.get(RELEASE):
             sys.exit(f"error: {error}")

@@ -3,12 +3,20 @@
 const { createHash } = require("node:crypto");
 const { readFileSync } = require("node:fs");
 
-const OPEN_BRIDGE = 0x7fffffff;
+const COUNTS = 2000; // of a stepper's timer in a tick
+
+// What the motor gets until the next tick: pulses of a bridge; or the sum of a stepper's steps over the timer's counts,
+// and the speed of its ramp.
+function driven(exports, drive, isStepper) {
+  if (!isStepper) return Number.isNaN(drive) ? "open" : `${drive}`;
+  return `${Number.isNaN(drive) ? "open" : Math.round(COUNTS * drive)} ${exports.bare_ramp_speed()}`;
+}
 
 const JOBS = {
-  // The firmware alone: every tick's pulses ("open", or how many) and duty, and every byte sent, as lines.
+  // The firmware alone: what every tick drives ("open" for nothing) and its duty, and every byte sent, as lines.
   firmware(simulation, { calls, keeps_lines: keepsLines }) {
     const exports = simulation.exports;
+    const isStepper = simulation.contents.cart.drive === "stepper";
     const bytes = new Uint8Array(exports.memory.buffer, exports.bytes_at(), 4096);
     const digest = createHash("sha256");
     const lines = [];
@@ -16,8 +24,8 @@ const JOBS = {
     for (const [what, ...given] of calls) {
       let line;
       if (what === "tick") {
-        const pulses = exports.bare_tick(...given);
-        line = `${pulses === OPEN_BRIDGE ? "open" : pulses} ${exports.bare_duty_q15()}`;
+        const drive = exports.bare_tick(...given);
+        line = `${driven(exports, drive, isStepper)} ${exports.bare_duty_q15()}`;
       } else if (what === "feed") {
         const fed = Buffer.from(given[0], "hex");
         bytes.set(fed);
@@ -35,7 +43,7 @@ const JOBS = {
     return { sha256: digest.digest("hex"), lines };
   },
 
-  // The plant alone: the state after each duty, null for an open bridge.
+  // The plant alone: the state after each duty, or a stepper's count; null where nothing is driven.
   plant(simulation, { start, duties }) {
     const exports = simulation.exports;
     exports.plant_place(...start);

@@ -1,11 +1,11 @@
 """Whether the page's WebAssembly does what the same parts do on this machine, and how fast it runs.
 
-    python -m benchmarks.page_equality [--cart diy_arduino] [--seeds 5] [--ticks 10000] [--json]
+    python -m benchmarks.page_equality [--cart diy_arduino | diy_stepper] [--seeds 5] [--ticks 10000] [--json]
 
-The firmware: random ticks of an armed cart with contacts, motion and frames; SHA-256 over every tick's pulses and duty
-and every byte sent. The plant: the states after random duties. The controllers: the duties on the states that whole
-runs visit. The faults: what each intervention yields, and after how long. The speed: times real time on one core under
-Node. Exits with 1 if anything differs.
+The firmware: random ticks of an armed cart with contacts, motion and frames; SHA-256 over every tick's pulses and duty,
+of a stepper its steps, speed and duty, and every byte sent. The plant: the states after random duties or steps. The
+controllers: the duties on the states that whole runs visit. The faults: what each intervention yields, and after how
+long. The speed: times real time on one core under Node. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_load import machine_line
-from benchmarks.page_interventions import INTERVENTIONS, UP
-from benchmarks.page_runs import RandomRun, digest_of, firmware_lines, in_node, visited
+from benchmarks.page_interventions import UP, interventions_of
+from benchmarks.page_runs import RandomRun, digest_of, firmware_lines, in_node, random_outputs, visited
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.page.contents import page_contents
+from cartpole_robot.cart.stepper import Drive
+from cartpole_robot.page.contents import page_contents, with_alarm
 from cartpole_robot.page.module import module_bytes
 from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.policy.lqr_design import design_lqr
@@ -49,7 +50,7 @@ def firmware_runs(contents: Contents, cart: CartParams, lqr: Lqr, seeds: int, ti
         run.run(ticks)
         calls = run.board.calls
         answered = in_node(contents, "firmware", calls=calls, keeps_lines=False)
-        host = digest_of(list(firmware_lines(calls)))
+        host = digest_of(list(firmware_lines(calls, cart.drive)))
         found.append(
             {"seed": seed, "ticks": run.board.ticks, "faults": run.faults, "host": host, "wasm": answered["sha256"]}
         )
@@ -57,11 +58,8 @@ def firmware_runs(contents: Contents, cart: CartParams, lqr: Lqr, seeds: int, ti
 
 
 def plant_difference(contents: Contents, cart: CartParams, seed: int) -> float:
-    """The largest difference of any state after random duties; 0: the same bits."""
-    rng = np.random.default_rng(seed)
-    duties = [
-        None if rng.random() < 0.1 else float(duty) for duty in np.repeat(rng.uniform(-1.0, 1.0, PLANT_STEPS // 20), 20)
-    ]
+    """The largest difference of any state after random duties, or a stepper's counts; 0: the same bits."""
+    duties = random_outputs(cart, np.random.default_rng(seed), PLANT_STEPS)
     body = NativeBoardCart(cart).body
     start = State(0.0, 0.2, 0.4, -1.0)
     body.place(start)
@@ -101,12 +99,13 @@ def swing_up_difference(contents: Contents, cart: CartParams, design: SwingUpDes
     return float(np.abs(np.subtract(found, duties)).max()), pumped
 
 
-def fault_times(contents: Contents) -> dict[str, tuple[str, int, int]]:
-    """Per intervention the fault that came, after how many ms, and how many it might have taken."""
+def fault_times(contents: Contents) -> dict[str, tuple[str, int, int, str]]:
+    """Per intervention the fault that came, after how many ms, how many it might have taken, and the fault expected."""
     found = {}
-    for what, (steps, _, firmware_ms, first_ms) in INTERVENTIONS.items():
-        _, seen = in_node(contents, "visit", steps=[*UP, *steps, ["wait", {"state": "FAULT"}, 10_000]])
-        found[what] = seen["fault"], seen["waited_ms"], firmware_ms + first_ms
+    for what, (steps, fault, firmware_ms, first_ms) in interventions_of(Drive(contents["cart"]["drive"])).items():
+        most_ms = firmware_ms + first_ms
+        _, seen = in_node(contents, "visit", steps=[*UP, *steps, ["wait", {"state": "FAULT"}, 10_000 + most_ms]])
+        found[what] = seen["fault"], seen["waited_ms"], most_ms, fault
     return found
 
 
@@ -125,12 +124,12 @@ def main() -> int:
     parser.add_argument("--ticks", type=int, default=10_000, help="of an armed cart, per seed (default: 10000)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    cart = load_cart(arguments.cart)
+    cart = with_alarm(load_cart(arguments.cart))
     lqr, design = design_lqr(cart), design_swing_up(cart)
     contents = page_contents(cart, {}, lqr=lqr, swing_up=design)
     seeds = range(arguments.seeds)
     result = {
-        "module_bytes": len(module_bytes()),
+        "module_bytes": len(module_bytes(cart.drive)),
         "firmware": firmware_runs(contents, cart, lqr, arguments.seeds, arguments.ticks),
         "plant": max(plant_difference(contents, cart, seed) for seed in seeds),
         "lqr": regulator_difference(contents, cart, lqr),
@@ -148,7 +147,7 @@ def _failed(result: dict[str, Any]) -> bool:
         any(run["host"] != run["wasm"] for run in result["firmware"])
         or result["plant"] != 0.0
         or max(result["lqr"], *(difference for difference, _ in result["swing_up"])) > ROUNDING
-        or any(fault != INTERVENTIONS[what][1] or ms > most for what, (fault, ms, most) in result["faults"].items())
+        or any(fault != expected or ms > most for fault, ms, most, expected in result["faults"].values())
     )
 
 
@@ -162,7 +161,7 @@ def _shown(result: dict[str, Any]) -> str:
     lines.append(f"regulator: largest difference {result['lqr']:.1e} over {BALANCING_STEPS} steps")
     for seed, (difference, pumped) in enumerate(result["swing_up"]):
         lines.append(f"swing-up, seed {seed}: largest difference {difference:.1e}, first catch after {pumped} steps")
-    for what, (fault, ms, most) in result["faults"].items():
+    for what, (fault, ms, most, _) in result["faults"].items():
         lines.append(f"{what}: {fault} after {ms} ms (at most {most})")
     for name, ratio in result["times_real_time"].items():
         lines.append(f"speed with {name}: {ratio:.0f} times real time on one core")

@@ -1,10 +1,10 @@
 """Whether the page keeps up: frames per second in headless Chromium while the firmware ticks a thousand times a second.
 
-python -m benchmarks.page_speed [POLICY] [--duration-s 20]
+python -m benchmarks.page_speed [POLICY] [--cart diy_stepper] [--duration-s 20]
 
-Writes a page of POLICY (default: LQR on `diy_arduino`), opens it, and lets it run. Chromium draws in software, without
-a graphics processor. The table has the frames per second, the firmware's ticks per second of real time, percentiles of
-the time from frame to frame, and the script's own work for each frame in ms: ticks, and drawing.
+Writes a page of POLICY (default: LQR on `diy_arduino` or `--cart`), opens it, and lets it run. Chromium draws in
+software, without a graphics processor. The table has the frames per second, the firmware's ticks per second of real
+time, percentiles of the time from frame to frame, and the script's own work for each frame in ms: ticks, and drawing.
 """
 
 from __future__ import annotations
@@ -82,10 +82,11 @@ def main() -> int:
     """Print the table; returns 1 where the page does not keep up on a screen of 1400 by 900."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policy", type=Path, nargs="?", default=Path(LQR))
+    parser.add_argument("--cart", help="default: the policy's; of LQR diy_arduino")
     parser.add_argument("--duration-s", type=float, default=20.0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    cart = "diy_arduino" if str(arguments.policy) == LQR else None
+    cart = arguments.cart or ("diy_arduino" if str(arguments.policy) == LQR else None)
     found = {}
     with tempfile.TemporaryDirectory(prefix="page-speed-") as folder:
         made = write_offline_page([arguments.policy], Path(folder) / "page.html", cart)

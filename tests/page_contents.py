@@ -12,7 +12,7 @@ from benchmarks.page_runs import has_node
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Timing
-from cartpole_robot.page.contents import page_contents
+from cartpole_robot.page.contents import page_contents, with_alarm
 from cartpole_robot.page.module_build import missing_tools
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.lqr_design import design_lqr
@@ -57,7 +57,29 @@ def quanser() -> CartParams:
     return load_cart("quanser_ip02")
 
 
-CARTS = {"as shipped": diy, "sluggish": sluggish, "quick": quick, "quanser": quanser}
+def stepper() -> CartParams:
+    """The cart with a stepper, and with its driver's alarm output wired, as a page has it."""
+    return with_alarm(load_cart("diy_stepper"))
+
+
+def late_stepper() -> CartParams:
+    """It with a late host, another belt, a weaker motor, and a driver whose pins work the other way round."""
+    cart = stepper()
+    assert cart.stepper is not None
+    driver = dataclasses.replace(
+        cart.stepper, settling_s=0.003, pull_out_force_n=45.0, enable_is_low=False, alarm_is_low=False
+    )
+    return dataclasses.replace(cart, stepper=driver, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=0.007))
+
+
+CARTS = {
+    "as shipped": diy,
+    "sluggish": sluggish,
+    "quick": quick,
+    "quanser": quanser,
+    "stepper": stepper,
+    "late stepper": late_stepper,
+}
 
 
 @functools.cache

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.cart_file import with_actions
+from cartpole_robot.cart.drive import drive_model
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.stepper import Stepper
 from cartpole_robot.errors import UsageError
+from cartpole_robot.page.drawing import drive_of
 from cartpole_robot.page.networks import network_contents
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.swing_up import SwingUpController, SwingUpDesign
-from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.cfg_message import cfg_message, stepper_message
 from cartpole_robot.simulation import supply_relay
 from cartpole_robot.task import Task
 from firmware_bridge.constants import TICK_S
@@ -44,11 +48,12 @@ def page_contents(
 ) -> dict[str, Any]:
     """The contents of a page with those controllers of `cart`; plain JSON values.
 
-    Policies are listed as "policy:NAME". Raises `UsageError` for a cart that no firmware can drive, and for a policy
-    or a controller that a page cannot run.
+    A stepper's driver has its alarm output wired, whatever the cart file says. Policies are listed as "policy:NAME".
+    Raises `UsageError` for a cart that no firmware can drive, and for a policy or a controller that a page cannot run.
     """
     _, settings = encoders_and_settings(cart)
     _check(cart, policies, lqr, swing_up)
+    cart = with_alarm(cart)
     numbers = {**_plant_numbers(cart), **_host_numbers(cart)}
     arrays: dict[str, NDArray[Any]] = {}
     controllers = [f"policy:{name}" for name in policies]
@@ -61,10 +66,12 @@ def page_contents(
         driver = SwingUpController(cart, swing_up)
         numbers["swing.gains"] = len(swing_up.lqr.duty_gain)
         numbers |= {f"swing.{name}": number for name, number in driver.numbers().items()}
+        numbers |= _model_numbers(cart)
         arrays |= {f"swing.{name}": array for name, array in driver.arrays().items()}
     return {
         "cart": {
             "name": cart.name,
+            **drive_of(cart),
             "description": cart.description,
             "control_period_s": cart.timing.control_period_s,
             "position_limit_m": cart.limits.cart_position_m,
@@ -77,11 +84,11 @@ def page_contents(
             "supply_min_v": settings.supply_min_v,
             "supply_max_v": settings.supply_max_v,
             "command_timeout_s": settings.command_timeout_s,
-            "stall_force_n": cart.motor.stall_force_n,
         },
         "numbers": {name: float(number) for name, number in numbers.items() if math.isfinite(number)},
         "arrays": {name: _array(array) for name, array in arrays.items()},
         "limits": base64.b64encode(cfg_message(cart).pack()).decode(),
+        "stepper_limits": _stepper_limits(cart),
         "networks": [network_contents(name, bundle) for name, bundle in policies.items()],
         "controllers": [*controllers, OFF],
         **_words(),
@@ -95,10 +102,6 @@ def _check(
         raise UsageError(
             f"cart {cart.name!r}: timing.physics_step_s = {cart.timing.physics_step_s:g}, and a page simulates "
             f"steps of {TICK_S:g}, as the firmware ticks; set it"
-        )
-    if cart.stepper is not None:
-        raise UsageError(
-            f"cart {cart.name!r} has a stepper, and a page simulates DC motors alone; choose a cart with a [motor]"
         )
     if len(policies) > _MOST_NETWORKS:
         raise UsageError(f"{len(policies)} policies, and a page takes at most {_MOST_NETWORKS}; leave some out")
@@ -121,9 +124,36 @@ def _with_its_table(cart: CartParams, name: str, bundle: PolicyBundle) -> CartPa
     return with_actions(cart, duties, given=name)
 
 
+def with_alarm(cart: CartParams) -> CartParams:
+    """`cart`, with the alarm output of a stepper's driver wired."""
+    if cart.stepper is None or cart.stepper.alarm_is_low is not None:
+        return cart
+    return dataclasses.replace(cart, stepper=dataclasses.replace(cart.stepper, alarm_is_low=True))
+
+
+def _stepper_limits(cart: CartParams) -> str:
+    """The STEPPER message, "" for a DC motor."""
+    message = stepper_message(cart)
+    return "" if message is None else base64.b64encode(message.pack()).decode()
+
+
+def _model_numbers(cart: CartParams) -> dict[str, float]:
+    """The cart as the swing-up's planner takes it."""
+    return {f"swing.{name}": number for name, number in drive_model(cart)._asdict().items()}
+
+
+def _stepper_numbers(stepper: Stepper) -> dict[str, float]:
+    names = (
+        *("steps_per_m", "microsteps", "maximum_speed_m_s", "maximum_acceleration_m_s2", "pull_out_force_n"),
+        *("corner_speed_m_s", "pull_in_speed_m_s", "settling_s", "alarm_is_low"),
+    )
+    return {f"stepper.{name}": getattr(stepper, name) for name in names}
+
+
 def _plant_numbers(cart: CartParams) -> dict[str, float]:
     encoders, settings = encoders_and_settings(cart)
     body, motor, friction = cart.pole_cart, cart.motor, cart.friction
+    lag_s = motor.lag_s if cart.stepper is None else cart.stepper.settling_s
     right_counts = math.floor(settings.switch_m * encoders.cart_counts_per_m)
     return {
         "step_s": cart.timing.physics_step_s,
@@ -148,7 +178,7 @@ def _plant_numbers(cart: CartParams) -> dict[str, float]:
         "left_dead_zone_duty": motor.left_dead_zone_duty,
         "saturation": motor.saturation,
         "lag_s": motor.lag_s,
-        "lag_keep": math.exp(-cart.timing.physics_step_s / motor.lag_s) if motor.lag_s > 0.0 else 0.0,
+        "lag_keep": math.exp(-cart.timing.physics_step_s / lag_s) if lag_s > 0.0 else 0.0,
         "brakes_at_zero": motor.brakes_at_zero,
         "counts_per_m": encoders.cart_counts_per_m,
         "counts_per_rad": encoders.pole_counts_per_rad,
@@ -160,6 +190,7 @@ def _plant_numbers(cart: CartParams) -> dict[str, float]:
         "relay_rises": supply_relay.MISSING,
         "relay_closes": supply_relay.START_SHARE,
         "pole_length_m": 2.0 * body.pole_half_length_m,
+        **({} if cart.stepper is None else _stepper_numbers(cart.stepper)),
     }
 
 
@@ -174,6 +205,7 @@ def _host_numbers(cart: CartParams) -> dict[str, float]:
         "host.lost_share": cart.delay.drop_probability,
         "host.start_m": 0.0,
         "host.start_rad": _START_SHARE * cart.start.pole_angle_rad,
+        "host.centred_m": math.inf if cart.stepper is None else cart.start.cart_position_m,
         "host.swing_share_m": _SWING_SHARE * cart.limits.cart_position_m,
         "lqr.left_dead_zone": commanded.left_dead_zone_duty,
         "lqr.right_dead_zone": commanded.right_dead_zone_duty,

@@ -1,8 +1,9 @@
-"""Builds `assets/cartpole.wasm` from the firmware's own C, the native engine's and the page's, with clang and wasm-ld.
+"""Builds the page's modules from the firmware's own C, the native engine's and the page's, with clang and wasm-ld.
 
     python -m cartpole_robot.page.module_build
 
-Standard library only: setup.py loads this file by its path, before there is a package. The module ends with a section
+There is one for each drive of a cart, as there is one image of the firmware for each; a page carries that of its cart.
+Standard library only: setup.py loads this file by its path, before there is a package. A module ends with a section
 that holds the SHA-256 of its sources, so that one of other sources is built again.
 """
 
@@ -16,11 +17,18 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-MODULE = "cartpole_robot/page/assets/cartpole.wasm"
+MODULES = {  # by the drive
+    "dc": "cartpole_robot/page/assets/cartpole.wasm",
+    "stepper": "cartpole_robot/page/assets/cartpole_stepper.wasm",
+}
 _FIRMWARE = "firmware_bridge/firmware"
 _ENGINE = "cartpole_robot/simulation/native"
 _PAGE = "cartpole_robot/page/native"
-_OTHER_DRIVE = ("drive_stepper.c", "homing_stepper.c")  # the page's cart has a DC motor
+_OF_DRIVE = {  # the sources that only one drive has
+    "dc": ("drive_dc.c", "homing_dc.c", "world_dc.c"),
+    "stepper": ("drive_stepper.c", "homing_stepper.c", "world_stepper.c"),
+}
+_DEFINED = {"dc": (), "stepper": ("-DFIRMWARE_STEPPER=1",)}
 _HOST = ("host_network", "policy_image", "pulse_train", "simulated_board")
 _BOARD = tuple(f"{_FIRMWARE}/boards/host/{name}.c" for name in _HOST)
 _PLANT = tuple(f"{_ENGINE}/{name}.c" for name in ("plant", "motor", "stepper", "cart", "delay"))
@@ -40,32 +48,39 @@ class ModuleBuildError(Exception):
     """Why the module cannot be built, and what to do."""
 
 
-def sources(root: Path = ROOT) -> list[Path]:
-    """The C files that are compiled."""
-    named = [root / name for name in (*_BOARD, *_PLANT)]
-    core = sorted(path for path in (root / _FIRMWARE).glob("*.c") if path.name not in _OTHER_DRIVE)
-    return [*core, *named, *sorted((root / _PAGE).glob("*.c"))]
+def defined(drive: str) -> tuple[str, ...]:
+    """The compiler's options that choose the drive."""
+    return _DEFINED[drive]
 
 
-def sources_hash(root: Path = ROOT) -> bytes:
+def sources(root: Path = ROOT, drive: str = "dc") -> list[Path]:
+    """The C files that are compiled for that drive."""
+    others = {name for each, names in _OF_DRIVE.items() if each != drive for name in names}
+    core, page = (
+        sorted(path for path in (root / folder).glob("*.c") if path.name not in others) for folder in (_FIRMWARE, _PAGE)
+    )
+    return [*core, *(root / name for name in (*_BOARD, *_PLANT)), *page]
+
+
+def sources_hash(root: Path = ROOT, drive: str = "dc") -> bytes:
     """SHA-256 over the C files, every header they may include, and how they are compiled."""
     folders = (_FIRMWARE, f"{_FIRMWARE}/boards/host", _ENGINE, _PAGE)
     headers = sorted(path for folder in folders for path in (root / folder).glob("*.h"))
-    digest = hashlib.sha256(repr((_COMPILE, _LINK)).encode())
-    for path in (*sources(root), *headers):
+    digest = hashlib.sha256(repr((_COMPILE, _LINK, _DEFINED[drive])).encode())
+    for path in (*sources(root, drive), *headers):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.digest()
 
 
-def _section(root: Path) -> bytes:
-    contents = bytes((len(_SECTION),)) + _SECTION + sources_hash(root)
+def _section(root: Path, drive: str) -> bytes:
+    contents = bytes((len(_SECTION),)) + _SECTION + sources_hash(root, drive)
     return bytes((0, len(contents))) + contents
 
 
-def is_current(root: Path = ROOT) -> bool:
+def is_current(root: Path = ROOT, drive: str = "dc") -> bool:
     """Whether the module is there, and built from the sources as they are."""
-    path = root / MODULE
-    return path.is_file() and path.read_bytes()[-_SECTION_BYTES:] == _section(root)
+    path = root / MODULES[drive]
+    return path.is_file() and path.read_bytes()[-_SECTION_BYTES:] == _section(root, drive)
 
 
 def missing_tools() -> list[str]:
@@ -83,10 +98,10 @@ def missing_tools() -> list[str]:
     return missing
 
 
-def build(protocol_hash: int, root: Path = ROOT, warnings: tuple[str, ...] = ()) -> Path:
-    """The module's file, compiled. Raises `ModuleBuildError`: tools are missing, or the compiler reports an error.
+def build(protocol_hash: int, root: Path = ROOT, warnings: tuple[str, ...] = (), drive: str = "dc") -> Path:
+    """The module's file for that drive, compiled; `warnings` are more options for the compiler.
 
-    `warnings` are more options for the compiler.
+    Raises `ModuleBuildError`: tools are missing, or the compiler reports an error.
     """
     missing = missing_tools()
     if missing:
@@ -94,19 +109,19 @@ def build(protocol_hash: int, root: Path = ROOT, warnings: tuple[str, ...] = ())
             f"the page's WebAssembly module cannot be compiled: {', '.join(missing)} not found; "
             f"install them (Debian: apt-get install {PACKAGES})"
         )
-    target = root / MODULE
+    target = root / MODULES[drive]
     target.parent.mkdir(parents=True, exist_ok=True)
     folders = ("-iquote", str(root / _ENGINE), "-iquote", str(root / _FIRMWARE))
-    options = (f"-DPROTOCOL_HASH=0x{protocol_hash:08x}u", *folders)
+    options = (f"-DPROTOCOL_HASH=0x{protocol_hash:08x}u", *_DEFINED[drive], *folders)
     with tempfile.TemporaryDirectory(prefix="module-", dir=target.parent) as name:
         objects = []
-        for number, source in enumerate(sources(root)):
+        for number, source in enumerate(sources(root, drive)):
             objects.append(str(Path(name, f"{number}.o")))
             _run(["clang", *_COMPILE, *warnings, *options, "-c", str(source), "-o", objects[-1]])
         linked = Path(name, "linked.wasm")
         _run(["clang", *_LINK, *objects, "-o", str(linked)])
         with linked.open("ab") as file:
-            file.write(_section(root))
+            file.write(_section(root, drive))
         linked.chmod(0o644)
         linked.replace(target)  # another build may have been quicker: both are the same
     return target
@@ -119,15 +134,16 @@ def _run(words: list[str]) -> None:
 
 
 def main() -> int:
-    """Build it from the command line; returns 1 with the reason where that is impossible."""
+    """Build them from the command line; returns 1 with the reason where that is impossible."""
     from firmware_bridge.protocol import read_protocol
 
     try:
-        path = build(read_protocol().hash)
+        paths = [build(read_protocol().hash, drive=drive) for drive in MODULES]
     except ModuleBuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
+    for path in paths:
+        print(f"{path}  {path.stat().st_size / 1024:.0f} KiB")
     return 0
 
 

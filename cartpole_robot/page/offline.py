@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new, new_file
 from cartpole_robot.page.contents import page_contents
@@ -26,9 +27,10 @@ _LONGEST_NAME = 60
 _HEADING = "A cart-pole and its real firmware"
 _LEAD = (
     "The firmware below is the C that is flashed to the microcontroller. It ticks a thousand times a second in front "
-    "of a simulated cart, {name}. Drag the pole, push the cart, cut a wire: the firmware decides whether the motor may "
+    "of a simulated cart, {name}. Drag the pole, {deed}, cut a wire: the firmware decides whether the motor may "
     "turn, and names the fault."
 )
+_DEEDS = {Drive.DC: "push the cart", Drive.STEPPER: "pull the cart off its steps"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,11 @@ def write_offline_page(policies: Sequence[Path], out: Path, cart: str | None = N
     notes = [each.note for each in chosen if each.note is not None]
     swing_up = _swing_up(first, notes)
     contents = page_contents(first.cart, bundles, lqr=_lqr(first), swing_up=swing_up)
-    text = offline_page(contents, module_bytes()).text.encode()
+    if first.cart.stepper is not None and first.cart.stepper.alarm_is_low is None:
+        notes.append(
+            "the page's driver has its alarm output wired; the cart file has it unwired (stepper.alarm_is_low)"
+        )
+    text = offline_page(contents, module_bytes(first.cart.drive)).text.encode()
     with new_file(out) as partial:
         partial.write_bytes(text)
     return OfflinePage(path=out, size=len(text), cart=first.cart.name, controllers=contents["controllers"], notes=notes)
@@ -75,7 +81,7 @@ def offline_page(contents: Mapping[str, Any], module: bytes) -> Page:
     """The page of `contents`, as `page_contents` returns them, with the compiled module."""
     encoded = base64.b64encode(module).decode()
     texts = {"title": f"{contents['cart']['name']}: a cart-pole and its firmware", "heading": _HEADING}
-    texts["lead"] = _LEAD.format(name=contents["cart"]["name"])
+    texts["lead"] = _LEAD.format(name=contents["cart"]["name"], deed=_DEEDS[Drive(contents["cart"]["drive"])])
     return page(
         "simulation.html",
         "main.js",

@@ -139,6 +139,11 @@ class VirtualCart:
             self._native = self._simulated.body, in_c
 
     @property
+    def is_stepper(self) -> bool:
+        """Whether a stepper moves it."""
+        return self._is_stepper
+
+    @property
     def left_switch_m(self) -> float:
         """Where the cart closes the left end switch."""
         return self._left_counts * self._m_per_count

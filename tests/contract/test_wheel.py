@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.page.module import module_bytes
-from cartpole_robot.page.module_build import missing_tools
+from cartpole_robot.page.module_build import MODULES, missing_tools
 from tests.policy_on_board import regulating_policy
 from tests.release import artefact_problems, stated_version
 from tests.wheels import build, check_damaged, tag
@@ -93,11 +94,12 @@ def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
 
 
 @pytest.mark.skipif(bool(missing_tools()), reason="without clang, wasm-ld and wasi-libc a wheel has no page")
-def test_wheel_has_the_page_and_its_module(wheel: Path) -> None:
+def test_wheel_has_the_page_and_its_modules(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         assert {"cartpole_robot/page/assets/simulation.js", "cartpole_robot/page/native/world.c"} <= names
-        assert archive.read("cartpole_robot/page/assets/cartpole.wasm") == module_bytes()
+        for drive, name in MODULES.items():
+            assert archive.read(name) == module_bytes(Drive(drive))
 
 
 def test_metadata_of_what_would_be_published_is_valid(wheel: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.page_runs import RandomRun, digest_of, firmware_lines, in_node, noise
-from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.cfg_message import cfg_message, stepper_message
 from firmware_bridge._host import FrameDecoder
 from firmware_bridge.messages import EventMessage
 from firmware_bridge.protocol import read_protocol
@@ -16,13 +16,22 @@ TICKS = 10_000  # of an armed cart
 
 @needs_node
 @pytest.mark.parametrize(
-    ("cart_name", "seed"), [("as shipped", 0), ("as shipped", 1), ("sluggish", 2), ("quick", 3), ("quanser", 4)]
+    ("cart_name", "seed"),
+    [
+        ("as shipped", 0),
+        ("as shipped", 1),
+        ("sluggish", 2),
+        ("quick", 3),
+        ("quanser", 4),
+        ("stepper", 5),
+        ("late stepper", 6),
+    ],
 )
 def test_firmware_answers_alike_over_random_ticks(cart_name: str, seed: int) -> None:
     cart, lqr, _ = designs(cart_name)
     run = RandomRun(cart, lqr, seed)
     run.run(TICKS)
-    lines = list(firmware_lines(run.board.calls))
+    lines = list(firmware_lines(run.board.calls, cart.drive))
     answered = in_node(contents_of(cart_name), "firmware", calls=run.board.calls, keeps_lines=False)
     print(f"{cart_name}, seed {seed}: {run.board.ticks} ticks, {run.faults}")
     print(f"host {digest_of(lines)}\nwasm {answered['sha256']}")
@@ -33,11 +42,13 @@ def test_firmware_answers_alike_over_random_ticks(cart_name: str, seed: int) -> 
 
 
 @needs_node
+@pytest.mark.parametrize("name", ["as shipped", "stepper"])
 @pytest.mark.parametrize("seed", range(3))
-def test_firmware_answers_alike_where_every_input_is_random(seed: int) -> None:
-    calls = noise(cfg_message(designs("as shipped")[0]), seed, TICKS)
-    lines = list(firmware_lines(calls))
-    answered = in_node(contents_of("as shipped"), "firmware", calls=calls, keeps_lines=False)
+def test_firmware_answers_alike_where_every_input_is_random(name: str, seed: int) -> None:
+    cart = designs(name)[0]
+    calls = noise(cfg_message(cart), seed, 4 * TICKS, stepper_message(cart))
+    lines = list(firmware_lines(calls, cart.drive))
+    answered = in_node(contents_of(name), "firmware", calls=calls, keeps_lines=False)
     assert answered["sha256"] == digest_of(lines), f"seed {seed}"
     protocol = read_protocol()
     decoder = FrameDecoder()

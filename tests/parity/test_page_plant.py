@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.page_runs import TrafficBoard, in_node
+from benchmarks.page_runs import TrafficBoard, in_node, random_outputs
 from cartpole_robot import task
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.page.contents import page_contents
@@ -32,9 +32,7 @@ def test_plant_moves_exactly_as_the_native_engine(name: str, seed: int) -> None:
     cart, _, _ = designs(name)
     rng = np.random.default_rng(seed)
     start = rng.uniform((-0.3, -1.0, -3.0, -5.0), (0.3, 1.0, 3.0, 5.0)).tolist()
-    duties = [
-        None if rng.random() < 0.1 else float(duty) for duty in np.repeat(rng.uniform(-1.0, 1.0, STEPS // 20), 20)
-    ]
+    duties = random_outputs(cart, rng, STEPS)
     body = NativeBoardCart(cart).body
     body.place(State(*start))
     expected = []
@@ -48,7 +46,7 @@ def balanced(
     cart: CartParams, lqr: Lqr, start_rad: float, prepare: Callable[[VirtualCart], object]
 ) -> tuple[int, str, State]:
     """Milliseconds, traffic and true state of the virtual rig with its host, after it has homed, armed and balanced."""
-    board = TrafficBoard()
+    board = TrafficBoard(cart.drive)
     rig = VirtualRig(cart, board=board)
     prepare(rig.virtual_cart)
     controller = LqrController(lqr, cart.commanded_motor)

@@ -5,6 +5,7 @@ import { circle, roundRect, tickStep } from "./shapes.js";
 
 const TRAIL_S = 0.7;
 const GRAB_PX = 26; // a finger is wider than a pole
+const ASTRAY_M = 0.005; // a cart that is so far from where its firmware counts it is shown there too
 
 export class CartView {
   // `drawing` has pole_length_m, travel_limit_m, switch_m and pole_limit_rad.
@@ -87,6 +88,7 @@ export class CartView {
     this.drawTrack(snapshot);
     this.drawTrail(snapshot);
     this.drawDuty(snapshot);
+    if (Math.abs(snapshot.lost_m) > ASTRAY_M) this.drawCounted(snapshot);
     this.drawCart(snapshot);
     this.drawPole(snapshot);
     if (this.flash && performance.now() < this.flash.until) this.drawPush(snapshot);
@@ -195,6 +197,22 @@ export class CartView {
     context.lineTo(x + side * (length - 9), y + 9);
     context.closePath();
     context.fill();
+  }
+
+  // Where a stepper that has lost steps is taken to have the cart.
+  drawCounted(snapshot) {
+    const { context, colours, cartWidth, cartHeight } = this;
+    const x = this.xOf(snapshot.position_m - snapshot.lost_m);
+    const top = this.hingeY - 0.14 * cartHeight;
+    context.strokeStyle = context.fillStyle = colours.warm;
+    context.lineWidth = 1.5;
+    context.setLineDash([4, 4]);
+    roundRect(context, x - cartWidth / 2, top, cartWidth, 0.72 * cartHeight, 7);
+    context.stroke();
+    context.setLineDash([]);
+    context.font = `11px ${this.font}`;
+    context.textAlign = "center";
+    context.fillText("counted here", x, top - 6);
   }
 
   drawCart(snapshot) {

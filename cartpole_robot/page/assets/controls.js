@@ -1,5 +1,6 @@
 // What the visitor does to the cart: drags, pushes, changes and breaks it, by pointer, touch or keyboard.
 
+import { driveOf } from "./drive.js";
 import { controllerLabel, setText } from "./status.js";
 
 const CART_PUSH_M_S = 0.25; // what a push changes
@@ -14,6 +15,7 @@ export class Controls {
     this.simulation = simulation;
     this.view = view;
     this.contents = contents;
+    this.drive = driveOf(contents.cart);
     this.actions = actions;
     this.hand = null; // what is held: {part, x, y, offset}
     this.tilt_rad = null; // where the keyboard holds the pole
@@ -129,7 +131,7 @@ export class Controls {
       this.tilt_rad += direction * TILT_RAD;
       this.simulation.grabPole(this.tilt_rad);
     } else {
-      this.push(isShifted ? "pole" : "cart", direction);
+      this.push(isShifted || this.drive.holdsCart ? "pole" : "cart", direction);
     }
   }
 
@@ -183,6 +185,7 @@ export class Controls {
     else if (name === "block") simulation.blockCart(isBroken);
     else if (what === "cut") simulation.cutEncoder(which, isBroken ? "both" : "none");
     else if (name === "swap-motor") simulation.swapMotor(isBroken);
+    else if (what === "driver") simulation.breakDriver(which, isBroken);
     else if (what === "swap") simulation.swapChannels(which, isBroken);
     else simulation.closeSwitch(what, isBroken);
   }
@@ -215,6 +218,7 @@ export class Controls {
 
   connectSliders() {
     const supply = this.part("supply");
+    setText(this.part("supply-label"), this.drive.supplyLabel);
     const nominal = this.contents.cart.nominal_v;
     supply.min = Math.max(0, this.contents.cart.supply_min_v - 3).toFixed(1);
     supply.max = (this.contents.cart.supply_max_v + 3).toFixed(1);

@@ -89,7 +89,7 @@ export class Curves {
     const edge = this.width - RIGHT;
     context.strokeStyle = this.colours[line.colour];
     context.lineWidth = line.isThin ? 1.25 : 2;
-    context.lineJoin = "round";
+    context.lineJoin = "bevel"; // round joins take a software renderer several times as long
     context.beginPath();
     let isDown = false;
     let before = 0;

@@ -3,7 +3,8 @@
 import { CartView } from "./cart_view.js";
 import { CURVES_S, Curves } from "./curves.js";
 import { LiveSource } from "./live_source.js";
-import { STATE_PANELS } from "./panels.js";
+import { driveOf } from "./drive.js";
+import { statePanels } from "./panels.js";
 import { StatusView, setText } from "./status.js";
 import { connectTheme } from "./theme.js";
 
@@ -26,8 +27,9 @@ function main() {
   const part = (id) => document.getElementById(id);
   const source = new LiveSource(contents);
   const view = new CartView(part("cart"), contents.cart);
-  const curves = new Curves(part("curves"), contents.hasLateness ? [...STATE_PANELS, LATENESS_PANEL] : STATE_PANELS);
-  const status = new StatusView(document, contents.faults);
+  const panels = statePanels(contents.cart);
+  const curves = new Curves(part("curves"), contents.hasLateness ? [...panels, LATENESS_PANEL] : panels);
+  const status = new StatusView(document, contents.faults, driveOf(contents.cart));
   part("lateness-row").hidden = !contents.hasLateness;
   let drawn = 0;
   let isFrozen = false;

@@ -4,21 +4,26 @@ import { CartSimulation } from "./simulation.js";
 import { CartView } from "./cart_view.js";
 import { Controls } from "./controls.js";
 import { CURVES_S, Curves } from "./curves.js";
-import { STATE_PANELS } from "./panels.js";
+import { driveOf, keepDrive } from "./drive.js";
+import { statePanels } from "./panels.js";
 import { StatusView, setText } from "./status.js";
 import { connectTheme } from "./theme.js";
 
 const MOST_MS = 100; // in one frame: a page that was hidden does not catch up
-const START_MS = 60000; // homing and raising the pole are run without drawing, at most for so long
+const START_MS = 120000; // homing and raising the pole are run without drawing, at most for so long
 const STEP_MS = 100;
 const DROP_PUSHES = 4;
 const FALLING_S = 1.5; // of a pole that was pushed over
 const CALM_MS = 10500; // of balancing, so that the curves have something to show
 
-const PANELS = [
-  ...STATE_PANELS,
-  { title: "Supply", unit: "V", factor: 1, least: 15, isPositive: true, lines: [{ column: "supply_v", colour: "bad" }] },
-];
+const SUPPLY_PANEL = {
+  title: "Supply",
+  unit: "V",
+  factor: 1,
+  least: 15,
+  isPositive: true,
+  lines: [{ column: "supply_v", colour: "bad" }],
+};
 
 function bytesOf(text) {
   return Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
@@ -44,6 +49,7 @@ async function main() {
     showProblem(`The simulation does not start in this browser: ${error.message}`);
     return;
   }
+  keepDrive(document, contents.cart.drive);
   const page = new SimulationPage(simulation, contents);
   globalThis.cartPolePage = page; // for the browser's console and for tests
 }
@@ -53,8 +59,8 @@ class SimulationPage {
     this.simulation = simulation;
     this.part = (id) => document.getElementById(id);
     this.view = new CartView(this.part("cart"), contents.cart);
-    this.curves = new Curves(this.part("curves"), PANELS);
-    this.status = new StatusView(document, contents.faults);
+    this.curves = new Curves(this.part("curves"), [...statePanels(contents.cart), SUPPLY_PANEL]);
+    this.status = new StatusView(document, contents.faults, driveOf(contents.cart));
     this.pace = 1;
     this.rest_ms = 0;
     this.last_ms = null;

@@ -1,6 +1,8 @@
 // The curves that every cart has.
 
-export const STATE_PANELS = [
+import { driveOf } from "./drive.js";
+
+const STATES = [
   {
     title: "Pole angle",
     unit: "°",
@@ -11,14 +13,13 @@ export const STATE_PANELS = [
     lines: [{ column: "angle_rad", colour: "good" }],
   },
   { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
-  {
-    title: "Duty",
-    unit: "",
-    factor: 1,
-    least: 1,
-    lines: [
-      { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
-      { column: "applied_duty", colour: "accent", label: "applied" },
-    ],
-  },
 ];
+const DUTIES = [
+  { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
+  { column: "applied_duty", colour: "accent", label: "applied" },
+];
+
+export function statePanels(cart) {
+  const { title, unit, factor, least } = driveOf(cart).duty;
+  return [...STATES, { title, unit, factor, least, lines: DUTIES }];
+}

@@ -8,15 +8,16 @@
 const SNAPSHOT = [
   "time_s", "position_m", "speed_m_s", "angle_rad", "rate_rad_s", "requested_duty", "applied_duty", "supply_v", "state",
   "fault", "phase", "trouble", "trouble_mode", "trouble_code", "trouble_detail", "is_homed", "is_still", "has_hand",
-  "is_broken", "swing_phase", "commands",
+  "is_broken", "swing_phase", "commands", "lost_m",
 ];
 const HISTORY_COLUMNS = SNAPSHOT.slice(0, 10);
 const HISTORY_S = 0.01;
 const MOST_HISTORY_S = 20;
 
-// In the order of the enums in page/native: host_phase_t, host_trouble_t, swing_phase_t, held_t, host_goal_t, chosen_t.
+// In the order of the enums in page/native: host_phase_t, host_trouble_t, swing_phase_t, held_t, host_goal_t, chosen_t,
+// driver_problem_t.
 const PHASES = [
-  "off", "connecting", "configuring", "idle", "disarming", "looking", "clearing", "cleared", "homing", "homing",
+  "off", "connecting", "configuring", "configuring", "stopping", "stopping", "idle", "disarming", "looking", "clearing", "cleared", "homing", "homing",
   "centring", "centring", "raising", "arming", "arming", "running",
 ];
 const TROUBLES = ["none", "refused", "no answer", "other protocol", "fault", "not raised", "restarted"];
@@ -24,10 +25,12 @@ const SWING_PHASES = ["pump", "catch", "balance"];
 const HELD = { nothing: 0, pole: 1, cart: 2 };
 const GOAL = { clear: 1, home: 2, arm: 3 };
 const CHOSEN = { off: 0, lqr: 1, "swing-up": 2, network: 3 };
+const DRIVER_PROBLEMS = { supply: 0, alarm: 1, direction: 2, pulses: 3 };
 const CHANNELS = { A: 2, B: 1, both: 3, none: 0 };
 
-// Where JSON has no number for it: no end of the track, no limit to how far a cart travels under a still pole.
-const ENDLESS = ["end_stop_m", "swing.most_still_m"];
+// Where JSON has no number for it: no end of the track, no limit to how far a cart travels under a still pole, no largest
+// speed, no place to which a hand does not bring the cart.
+const ENDLESS = ["end_stop_m", "swing.most_still_m", "swing.most_speed_m_s", "host.centred_m"];
 
 function bytesOf(text) {
   if (typeof Buffer !== "undefined") return new Uint8Array(Buffer.from(text, "base64"));
@@ -58,7 +61,8 @@ class CartSimulation {
     this._wires = { cart: { cut: 0, isSwapped: false }, pole: { cut: 0, isSwapped: false } };
     this._setNumbers();
     this._setArrays();
-    this._setLimits();
+    this._setLimits("limits");
+    this._setLimits("stepper_limits");
     this._networks = new Map(contents.networks.map((network) => [network.name, this._addNetwork(network)]));
     exports.begin();
     this._columns = new Map(HISTORY_COLUMNS.map((name, index) => [name, index]));
@@ -71,7 +75,8 @@ class CartSimulation {
     return this.exports.advance(Math.max(0, Math.floor(ms)));
   }
 
-  // What the views show; true values, not what the firmware measures.
+  // What the views show; true values, not what the firmware measures. `lost_m` is how far a stepper's cart stands from where
+  // the firmware counts it, NaN where that counts nothing.
   snapshot() {
     const now = this._numbers();
     return {
@@ -86,6 +91,7 @@ class CartSimulation {
       fault: this.contents.fault_names[now.fault],
       supply_v: now.supply_v,
       lateness_us: null,
+      lost_m: now.lost_m,
       controller: this._controller,
     };
   }
@@ -246,8 +252,15 @@ class CartSimulation {
     this._wire(which, { isSwapped });
   }
 
+  // Of a DC motor.
   swapMotor(isSwapped = true) {
     this.exports.swap_motor(isSwapped ? 1 : 0);
+  }
+
+  // Of a stepper: "supply", its driver has none; "alarm", it reports a fault and lets go of the cart; "direction", DIR is
+  // inverted; "pulses", it misses every other pulse to the left.
+  breakDriver(problem, isBroken = true) {
+    this.exports.break_driver(DRIVER_PROBLEMS[problem], isBroken ? 1 : 0);
   }
 
   pressEstop(isPressed = true) {
@@ -328,11 +341,11 @@ class CartSimulation {
     }
   }
 
-  _setLimits() {
-    const bytes = bytesOf(this.contents.limits);
-    const expected = this.exports.limits_bytes();
-    if (bytes.length !== expected) throw new Error(`limits of ${bytes.length} bytes, expected ${expected}`);
-    new Uint8Array(this.exports.memory.buffer, this.exports.limits_at(), expected).set(bytes);
+  _setLimits(name) {
+    const bytes = bytesOf(this.contents[name]);
+    const expected = this.exports[`${name}_bytes`]();
+    if (bytes.length !== expected) throw new Error(`${name} of ${bytes.length} bytes, expected ${expected}`);
+    new Uint8Array(this.exports.memory.buffer, this.exports[`${name}_at`](), expected).set(bytes);
   }
 
   // Memory of the module for that many bytes, aligned to 16.

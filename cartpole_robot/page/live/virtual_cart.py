@@ -8,6 +8,7 @@ from cartpole_robot.page.live.ring import Ring
 from cartpole_robot.rigs.pty_cart import PtyCart
 from firmware_bridge._host import FrameDecoder
 from firmware_bridge.messages import EventMessage, StateMessage
+from firmware_bridge.protocol import read_protocol
 
 _EVERY_MS = 10
 DRIVERS = ("the host at its port",)
@@ -19,7 +20,8 @@ class VirtualCartFeed:
     def __init__(self, ring: Ring, pty_cart: PtyCart) -> None:
         self._ring, self._pty_cart = ring, pty_cart
         self._decoder = FrameDecoder()
-        self._state = self._fault = 0
+        self._state = self._fault = self._applied_q15 = 0
+        self._one = read_protocol().constants["PROTOCOL_DUTY_ONE"]
         pty_cart.on_sent = self._look
 
     def _look(self, sent: bytes) -> None:
@@ -27,6 +29,7 @@ class VirtualCartFeed:
             if message[0] == StateMessage.TYPE:
                 state = StateMessage.unpack(message)
                 self._state, self._fault = state.state, state.fault
+                self._applied_q15 = state.applied_q15
             elif message[0] == EventMessage.TYPE:
                 event = EventMessage.unpack(message)
                 self._state, self._fault = event.state, event.fault
@@ -43,7 +46,7 @@ class VirtualCartFeed:
                 cart.time_ms / 1000.0,
                 *true,
                 math.nan,
-                cart.drive or 0.0,
+                self._applied_q15 / self._one if cart.is_stepper else cart.drive or 0.0,
                 cart.bridge_mv / 1000.0,
                 math.nan,
                 self._state,

@@ -70,6 +70,11 @@ static void ask(host_t *host, world_t *world)
         limits.session = host->session;
         limits.seq = host->seq;
         host_write(host, world, &limits, sizeof limits, false);
+    } else if (host->phase == HOST_CONFIGURE_STEPPER) {
+        stepper_message_t limits = host->params.stepper_limits;
+        limits.session = host->session;
+        limits.seq = host->seq;
+        host_write(host, world, &limits, sizeof limits, false);
     } else {
         const mode_message_t mode = {MESSAGE_MODE, host->session, host->seq, host->mode, host->options};
         host_write(host, world, &mode, sizeof mode, false);
@@ -95,7 +100,7 @@ void host_post(host_t *host, world_t *world, uint8_t mode)
     const mode_message_t message = {MESSAGE_MODE, host->session, host->seq, mode, 0};
     host_write(host, world, &message, sizeof message, false);
     host->goal = GOAL_NONE;
-    if (host->has_session)
+    if (host->has_session && host->phase >= HOST_IDLE) /* else it has no limits yet */
         host_go(host, world, HOST_IDLE);
 }
 
@@ -141,7 +146,7 @@ void host_want(host_t *host, world_t *world, host_goal_t goal)
         host_start(host, world);
     host->goal = goal;
     host->trouble = TROUBLE_NONE;
-    if (host->has_session && host->phase != HOST_CONFIGURE)
+    if (host->has_session && host->phase >= HOST_IDLE)
         host_request(host, world, HOST_DISARM, MODE_DISARM, 0);
 }
 

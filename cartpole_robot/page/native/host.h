@@ -15,6 +15,9 @@ typedef enum {
     HOST_OFF,      /* killed, or never started */
     HOST_HELLO,    /* waits for HELLO_ACK */
     HOST_CONFIGURE, /* for the acknowledgement of CFG */
+    HOST_CONFIGURE_STEPPER, /* of STEPPER */
+    HOST_STOP,     /* for that of DISARM, and then for a stepper's cart to rest: it takes no limits before */
+    HOST_STOPPING,
     HOST_IDLE,     /* has a session, and nothing to do */
     HOST_DISARM,   /* from here on for the acknowledgement of a MODE, or for what comes of it */
     HOST_LOOK,     /* for what the cart sees now */
@@ -45,9 +48,11 @@ typedef enum {
 
 typedef struct {
     cfg_message_t limits;
+    stepper_message_t stepper_limits; /* sent after them to a stepper */
     double m_per_count, rad_per_count;
     double late_ms, jitter_ms, lost_share; /* of the commands, as the cart's delay has it */
     plant_state_t start;  /* where the hand raises the pole to */
+    double centred_m;     /* a stepper, which no hand moves, goes to the middle from farther out */
     double swing_share_m; /* a cart farther out goes to the middle before a swing-up */
 } host_params_t;
 

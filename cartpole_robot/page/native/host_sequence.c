@@ -32,9 +32,10 @@ static void answer(host_t *host, world_t *world, controllers_t *controllers)
     host->commands++;
 }
 
-static bool is_far_out(const host_t *host)
+static bool is_far_out(const host_t *host, const controllers_t *controllers)
 {
-    return fabs(host->state.cart_counts * host->params.m_per_count) > host->params.swing_share_m;
+    const double most_m = controllers_swing_up(controllers) ? host->params.swing_share_m : host->params.centred_m;
+    return fabs(host->state.cart_counts * host->params.m_per_count) > most_m;
 }
 
 /* The cart is at rest with both zeros known: on to what the operator wants. */
@@ -43,13 +44,11 @@ static void go_on_ready(host_t *host, world_t *world, const controllers_t *contr
     if (host->goal != GOAL_ARM) {
         host->goal = GOAL_NONE;
         host_go(host, world, HOST_IDLE);
-    } else if (controllers_swing_up(controllers)) {
-        if (is_far_out(host) && host->phase != HOST_CENTRING)
-            host_request(host, world, HOST_CENTRE, MODE_CENTRE, 0);
-        else
-            host_go(host, world, HOST_RAISE);
+    } else if (is_far_out(host, controllers) && host->phase != HOST_CENTRING) {
+        host_request(host, world, HOST_CENTRE, MODE_CENTRE, 0);
     } else {
-        hand_grab(world, host->params.start);
+        if (!controllers_swing_up(controllers))
+            hand_grab(world, host->params.start);
         host_go(host, world, HOST_RAISE);
     }
 }
@@ -91,12 +90,25 @@ static bool may_retry(uint8_t code)
            code == ACK_POLE_NOT_HANGING;
 }
 
+/* The cart has its limits. */
+static void begin_goal(host_t *host, world_t *world)
+{
+    if (host->goal != GOAL_NONE)
+        host_request(host, world, HOST_DISARM, MODE_DISARM, 0);
+    else
+        host_go(host, world, HOST_IDLE);
+}
+
 /* The cart has answered the request of the phase. */
 static void take_answer(host_t *host, world_t *world, controllers_t *controllers)
 {
     const uint8_t code = host->ack.code;
     if (code == ACK_BAD_SESSION) {
         host_open_session(host, world);
+        return;
+    }
+    if (host->phase == HOST_CONFIGURE && code == ACK_NOT_NOW && DRIVE_KIND == DRIVE_STEPPER) { /* it brakes first */
+        host_request(host, world, HOST_STOP, MODE_DISARM, 0);
         return;
     }
     if (host->phase == HOST_CONFIGURE && code == ACK_NOT_NOW) {
@@ -117,10 +129,13 @@ static void take_answer(host_t *host, world_t *world, controllers_t *controllers
     }
     switch (host->phase) {
     case HOST_CONFIGURE:
-        if (host->goal != GOAL_NONE)
-            host_request(host, world, HOST_DISARM, MODE_DISARM, 0);
+        if (DRIVE_KIND == DRIVE_STEPPER)
+            host_request(host, world, HOST_CONFIGURE_STEPPER, 0, 0);
         else
-            host_go(host, world, HOST_IDLE);
+            begin_goal(host, world);
+        break;
+    case HOST_CONFIGURE_STEPPER:
+        begin_goal(host, world);
         break;
     case HOST_ARM:
         host->has_state = false;
@@ -160,9 +175,13 @@ void host_continue(host_t *host, world_t *world, controllers_t *controllers)
     case HOST_IDLE:
         (void)host_next_state(host);
         return;
+    case HOST_STOPPING:
+        if (host_next_state(host) && host->state.applied_q15 == 0)
+            host_request(host, world, HOST_CONFIGURE, 0, 0);
+        return;
     case HOST_LOOK:
     case HOST_CLEARED:
-        if (host_next_state(host))
+        if (host_next_state(host) && host->state.applied_q15 == 0) /* a stepper's cart brakes first */
             look(host, world, controllers);
         return;
     case HOST_HOMING:

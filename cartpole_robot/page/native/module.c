@@ -11,7 +11,7 @@ page_t page;
 /* In the order of SNAPSHOT in simulation.js. */
 typedef struct {
     double time_s, position_m, speed_m_s, angle_rad, rate_rad_s, requested_duty, applied_duty, supply_v, state, fault;
-    double phase, trouble, trouble_mode, trouble_code, trouble_detail, is_homed, is_still, has_hand, is_broken, swing_phase, commands;
+    double phase, trouble, trouble_mode, trouble_code, trouble_detail, is_homed, is_still, has_hand, is_broken, swing_phase, commands, lost_m;
 } snapshot_t;
 
 #define HISTORY_COLUMNS 10
@@ -32,7 +32,7 @@ static void take_snapshot(void)
         .angle_rad = remainder(world->state.angle_rad, 2.0 * 3.14159265358979323846),
         .rate_rad_s = world->state.rate_rad_s,
         .requested_duty = host->requested_q15 * (1.0 / PROTOCOL_DUTY_ONE),
-        .applied_duty = world->duty,
+        .applied_duty = cart_drive_duty(world),
         .supply_v = world_bridge_mv(world) * 0.001,
         .state = safety->state,
         .fault = safety->fault,
@@ -47,6 +47,7 @@ static void take_snapshot(void)
         .is_broken = world->is_broken,
         .swing_phase = page.controllers.swing_up.phase,
         .commands = host->commands,
+        .lost_m = cart_drive_lost_m(world),
     };
 }
 
@@ -77,27 +78,23 @@ void EXPORT(begin)(void)
 {
     page_params_t *params = &page.params;
     params->cart.has_encoders = true;
+    params->cart.has_stepper = DRIVE_KIND == DRIVE_STEPPER;
     params->cart.motor.step_s = params->cart.plant.step_s;
     params->cart.motor.brakes_at_zero = params->apply_brakes != 0.0;
     params->regulator.count = (int)params->regulator_gains;
     swing_up_t *swing = &params->swing_up;
-    const plant_t *plant = &params->cart.plant;
-    const motor_params_t *motor = &params->cart.motor;
     swing->regulator.count = (int)params->swing_gains;
     for (int side = 0; side < 2; side++) {
         swing->regulator.dead_zone[side] = swing->motor.dead_zone[side] = params->regulator.dead_zone[side];
         swing->regulator.share[side] = swing->motor.share[side] = params->regulator.share[side];
     }
-    swing->model = (swing_model_t){.mass_kg = plant->mass_kg,
-                                   .inertia_kg_m2 = plant->inertia_kg_m2,
-                                   .coupling_kg_m = plant->coupling_kg_m,
-                                   .gravity_m_s2 = plant->gravity_m_s2,
-                                   .stall_n = motor->stall_force_n,
-                                   .damping_n_s_m = motor->damping_n_s_m,
-                                   .coulomb_n = plant->cart_coulomb_n,
-                                   .pole_viscous = plant->pole_viscous_n_m_s,
-                                   .pole_coulomb = plant->pole_coulomb_n_m};
-    swing->pole.gravity = plant->gravity_m_s2;
+    const plant_t *plant = &params->cart.plant;
+    swing_model_t *model = &swing->model;
+    model->inertia_kg_m2 = plant->inertia_kg_m2;
+    model->coupling_kg_m = plant->coupling_kg_m;
+    model->pole_viscous = plant->pole_viscous_n_m_s;
+    model->pole_coulomb = plant->pole_coulomb_n_m;
+    model->gravity_m_s2 = swing->pole.gravity = plant->gravity_m_s2;
     world_begin(&page.world, &params->cart, &params->around);
     host_begin(&page.host, &params->host);
     page.controllers.regulator = params->regulator;
@@ -166,9 +163,7 @@ void EXPORT(post_mode)(int mode)
 void EXPORT(reset_board)(void)
 {
     board_restart(&page.world.board, RESET_EXTERNAL, NULL);
-    (void)cart_counts_at(&page.world.params, &page.world.state, &page.world.cart_zero, &page.world.pole_zero);
-    page.world.is_open = true;
-    page.world.duty = 0.0;
+    cart_drive_reset(&page.world);
 }
 
 /* enum chosen_t, and which network */
@@ -216,11 +211,6 @@ void EXPORT(wire)(int is_pole, int cut, int is_swapped)
 {
     board_encoder_t *encoder = is_pole ? &page.world.board.pole : &page.world.board.cart;
     encoder->wires = (encoder_wires_t){(uint8_t)cut, is_swapped != 0};
-}
-
-void EXPORT(swap_motor)(int is_swapped)
-{
-    page.world.is_motor_swapped = is_swapped != 0;
 }
 
 void EXPORT(press_estop)(int is_pressed)

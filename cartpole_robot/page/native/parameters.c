@@ -42,6 +42,17 @@ static const struct {
     NUMBER("relay_rises", around.relay_rises),
     NUMBER("relay_closes", around.relay_closes),
     NUMBER("pole_length_m", around.pole_length_m),
+#ifdef FIRMWARE_STEPPER
+    NUMBER("stepper.steps_per_m", cart.stepper.steps_per_m),
+    NUMBER("stepper.microsteps", cart.stepper.microsteps),
+    NUMBER("stepper.maximum_speed_m_s", cart.stepper.maximum_speed_m_s),
+    NUMBER("stepper.maximum_acceleration_m_s2", cart.stepper.maximum_acceleration_m_s2),
+    NUMBER("stepper.pull_out_force_n", cart.stepper.pull_out_force_n),
+    NUMBER("stepper.corner_speed_m_s", cart.stepper.corner_speed_m_s),
+    NUMBER("stepper.pull_in_speed_m_s", cart.stepper.pull_in_speed_m_s),
+    NUMBER("stepper.settling_s", cart.stepper.settling_s),
+    NUMBER("stepper.alarm_is_low", around.alarm_is_low),
+#endif
     NUMBER("host.m_per_count", host.m_per_count),
     NUMBER("host.rad_per_count", host.rad_per_count),
     NUMBER("host.late_ms", host.late_ms),
@@ -49,6 +60,7 @@ static const struct {
     NUMBER("host.lost_share", host.lost_share),
     NUMBER("host.start_m", host.start.position_m),
     NUMBER("host.start_rad", host.start.angle_rad),
+    NUMBER("host.centred_m", host.centred_m),
     NUMBER("host.swing_share_m", host.swing_share_m),
     NUMBER("lqr.gains", regulator_gains),
     NUMBER("lqr.left_dead_zone", regulator.dead_zone[0]),
@@ -56,6 +68,11 @@ static const struct {
     NUMBER("lqr.left_share", regulator.share[0]),
     NUMBER("lqr.right_share", regulator.share[1]),
     NUMBER("swing.gains", swing_gains),
+    NUMBER("swing.mass_kg", swing_up.model.mass_kg),
+    NUMBER("swing.full_force_n", swing_up.model.stall_n),
+    NUMBER("swing.damping_n_s_m", swing_up.model.damping_n_s_m),
+    NUMBER("swing.dry_n", swing_up.model.coulomb_n),
+    NUMBER("swing.most_speed_m_s", swing_up.model.most_m_s),
     NUMBER("swing.plan_steps", swing_up.planner.steps_number),
     NUMBER("swing.plan_step_s", swing_up.planner.step_s),
     NUMBER("swing.track_position_m", swing_up.planner.track.position_m),
@@ -152,6 +169,17 @@ uint8_t *EXPORT(limits_at)(void)
 int EXPORT(limits_bytes)(void)
 {
     return (int)sizeof page.params.host.limits;
+}
+
+/* The same of a STEPPER message, which only a stepper has. */
+uint8_t *EXPORT(stepper_limits_at)(void)
+{
+    return (uint8_t *)&page.params.host.stepper_limits;
+}
+
+int EXPORT(stepper_limits_bytes)(void)
+{
+    return DRIVE_KIND == DRIVE_STEPPER ? (int)sizeof page.params.host.stepper_limits : 0;
 }
 
 /* A network whose numbers are in `at`, in the order of its arrays; its number, -1 where there is no room. `hidden2` 0: one hidden

@@ -1,8 +1,6 @@
 /* The parts of the page on their own, for tests that compare each with its twin outside the browser. */
 #include "page.h"
 
-#define OPEN_BRIDGE INT32_MAX
-
 static board_t bare;
 static uint8_t bytes[4096];
 
@@ -17,12 +15,12 @@ void EXPORT(bare_begin)(int session)
     board_begin(&bare, (uint16_t)session, 0, NULL);
 }
 
-/* The pulses, or OPEN_BRIDGE. */
-int EXPORT(bare_tick)(int cart_counts, int pole_counts, int inputs, int supply_mv)
+/* The pulses, or a stepper's steps; NAN where nothing is driven. */
+double EXPORT(bare_tick)(int cart_counts, int pole_counts, int inputs, int supply_mv)
 {
-    double pulses;
-    const bool is_driven = board_tick(&bare, cart_counts, pole_counts, (unsigned)inputs, (unsigned)supply_mv, &pulses);
-    return is_driven ? (int32_t)pulses : OPEN_BRIDGE;
+    double drive;
+    const bool is_driven = board_tick(&bare, cart_counts, pole_counts, (unsigned)inputs, (unsigned)supply_mv, &drive);
+    return is_driven ? drive : NAN;
 }
 
 void EXPORT(bare_feed)(int length)
@@ -44,7 +42,12 @@ void EXPORT(bare_disturb)(int cart, int pole, int missed)
 
 int EXPORT(bare_duty_q15)(void)
 {
-    return bare.app.motor.duty_q15;
+    return board_duty_q15(&bare);
+}
+
+int EXPORT(bare_ramp_speed)(void)
+{
+    return board_ramp_speed(&bare);
 }
 
 /* 32 bits of host_t.traffic: the upper half with 1. */
@@ -56,13 +59,12 @@ uint32_t EXPORT(traffic_half)(int half)
 /* The plant alone, as BoardCart.place() and step() have it. */
 void EXPORT(plant_place)(double position_m, double speed_m_s, double angle_rad, double rate_rad_s)
 {
-    page.world.state = (plant_state_t){position_m, speed_m_s, angle_rad, rate_rad_s};
-    page.world.motor.drive_n = 0.0;
+    cart_drive_place(&page.world, (plant_state_t){position_m, speed_m_s, angle_rad, rate_rad_s});
 }
 
-const plant_state_t *EXPORT(plant_step_under)(double duty, int is_open)
+const plant_state_t *EXPORT(plant_step_under)(double output, int is_open)
 {
-    page.world.duty = duty;
+    page.world.output = output;
     page.world.is_open = is_open != 0;
     world_move(&page.world);
     return &page.world.state;

@@ -84,7 +84,8 @@ static void roll_out(const swing_planner_t *planner, const swing_model_t *model,
         angle += rate * step_s;
         motion->angle[k] = angle;
         const double sine = sin(angle), cosine = cos(angle) * coupling;
-        double along = rate * rate * sine * coupling + planner->candidates[k][plan] * per_drive - speed * damping;
+        const double force_n = swing_model_limited(model, planner->candidates[k][plan] * per_drive, speed, stop);
+        double along = rate * rate * sine * coupling + force_n - speed * damping;
         if (dry != 0.0)
             along -= fmax(fmin(speed * stop, dry), -dry);
         const double about = sine * weight - rate * viscous;

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #define PI 3.14159265358979323846
-#define BLOCKED_N 1e9
 #define GRIP_RAD_S 40.0   /* the visitor's hand is a spring: angular frequency of what it holds, critically damped */
 #define GRIP_M_S2 60.0    /* the most it accelerates what it holds, on top of what the motor and gravity need */
 #define PUSH_MS 10
@@ -22,8 +21,8 @@ void world_begin(world_t *world, const cart_params_t *cart, const surroundings_t
                        .supply_mv = (uint32_t)around->nominal_mv};
     world->motor = motor_of(&cart->motor);
     world->motor.keep = around->keep; /* the host's exp(), whose last bit may be another than this library's */
-    (void)cart_counts_at(cart, &world->state, &world->cart_zero, &world->pole_zero);
     board_begin(&world->board, 1, 0, NULL);
+    cart_drive_begin(world);
 }
 
 void world_change(world_t *world)
@@ -42,8 +41,7 @@ void world_change(world_t *world)
         motor->viscous_n_s_m *= factor;
         motor->damping_n_s_m += motor->viscous_n_s_m - nominal->motor.viscous_n_s_m;
     }
-    if (world->is_blocked)
-        plant->cart_coulomb_n = plant->cart_static_n = BLOCKED_N;
+    cart_drive_change(world);
     world->motor = motor_of(&world->params.motor);
     world->motor.keep = world->around.keep;
     world->motor.drive_n = drive_n;
@@ -79,12 +77,6 @@ static plant_state_t hand_place(const hand_t *hand)
                            .angle_rad = begin->angle_rad + eased * (goal->angle_rad - begin->angle_rad)};
 }
 
-static void place(world_t *world, plant_state_t state)
-{
-    world->state = state;
-    world->motor.drive_n = 0.0;
-}
-
 void hand_grab(world_t *world, plant_state_t goal)
 {
     goal.angle_rad += 2.0 * PI * nearbyint((world->state.angle_rad - goal.angle_rad) / (2.0 * PI));
@@ -117,7 +109,7 @@ void hand_let_go(world_t *world)
 {
     if (!world->hand.is_there)
         return;
-    place(world, hand_has_arrived(world) ? world->hand.goal : hand_place(&world->hand));
+    cart_drive_put(world, hand_has_arrived(world) ? world->hand.goal : hand_place(&world->hand));
     world->hand = (hand_t){0};
 }
 
@@ -151,7 +143,7 @@ static void act_from_outside(world_t *world)
         const double most = plant->coupling_kg_m * plant->gravity_m_s2 + plant->inertia_kg_m2 * GRIP_M_S2 / arm_m;
         pole_n_m = grip(plant->inertia_kg_m2, world->held_at - at->angle_rad, at->rate_rad_s, most);
     } else if (world->held == HELD_CART) {
-        const double most = 2.0 * world->params.motor.stall_force_n + plant->mass_kg * GRIP_M_S2;
+        const double most = cart_drive_grip_n(world) + plant->mass_kg * GRIP_M_S2;
         cart_n = grip(plant->mass_kg, world->held_at - at->position_m, at->speed_m_s, most);
     }
     if (world->push_ms > 0) {
@@ -171,16 +163,11 @@ void world_move(world_t *world)
     pass_relay(world);
     if (world->hand.is_there) {
         world->hand.ms++;
-        place(world, hand_place(&world->hand));
+        cart_drive_hold(world, hand_place(&world->hand));
         return;
     }
-    const uint32_t bridge_mv = world_bridge_mv(world);
-    double duty = world->is_motor_swapped ? -world->duty : world->duty;
-    if (bridge_mv != (uint32_t)world->around.nominal_mv)
-        duty = duty * bridge_mv / (uint32_t)world->around.nominal_mv;
     act_from_outside(world);
-    const double force_n = motor_force(&world->motor, world->is_open ? 0.0 : duty, world->state.speed_m_s, world->is_open);
-    plant_step(&world->params.plant, &world->state, force_n);
+    cart_drive_move(world);
 }
 
 void world_tick(world_t *world)
@@ -190,20 +177,21 @@ void world_tick(world_t *world)
         world->is_broken = true;
         return;
     }
-    unsigned inputs = world->inputs_set | (world->is_estop_pressed ? (unsigned)INPUT_ESTOP : 0u);
+    unsigned inputs = world->inputs_set | (world->is_estop_pressed ? (unsigned)INPUT_ESTOP : 0u) | cart_drive_inputs(world);
     if (!((double)cart_counts > world->around.left_counts && (double)cart_counts < world->around.right_counts))
         inputs |= cart_counts < 0 ? (unsigned)INPUT_LEFT_SWITCH : (unsigned)INPUT_RIGHT_SWITCH;
     const int32_t cart = (int32_t)(uint32_t)(cart_counts - world->cart_zero);
     const int32_t pole = (int32_t)(uint32_t)(pole_counts - world->pole_zero);
-    const int32_t cart_jump = board_jump(&world->board.cart, cart), pole_jump = board_jump(&world->board.pole, pole);
+    const int32_t cart_jump = DRIVE_HAS_CART_ENCODER ? board_jump(&world->board.cart, cart) : 0;
+    const int32_t pole_jump = board_jump(&world->board.pole, pole);
     if (cart_jump > BOARD_MOST_EDGES || cart_jump < -BOARD_MOST_EDGES || pole_jump > BOARD_MOST_EDGES ||
         pole_jump < -BOARD_MOST_EDGES) {
         world->is_broken = true;
         return;
     }
-    double pulses;
-    world->is_open = !board_tick(&world->board, cart, pole, inputs, world_bridge_mv(world), &pulses);
-    world->duty = world->is_open ? 0.0 : pulses * (1.0 / PULSE_PERIOD);
+    double drive;
+    const bool is_driven = board_tick(&world->board, cart, pole, inputs, world_bridge_mv(world), &drive);
+    cart_drive_take(world, is_driven, drive);
     if (world->hand.is_there && world->hand.will_let_go && (int32_t)(world->time_ms - world->hand.release_ms) >= 0)
         hand_let_go(world);
 }

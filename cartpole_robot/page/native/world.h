@@ -1,14 +1,11 @@
 /* The cart of the page: plant, motor and supply in front of the firmware's board, hands, pushes, and what can be broken.
  *
  * The same millisecond as `VirtualCart` in Python: physics under the duty in force, then what the line brings, then the
- * firmware's tick. The plant and the motor are those of simulation/native. */
+ * firmware's tick. The plant and the motor are those of simulation/native; what differs from motor to motor is in world_drive.h. */
 #ifndef WORLD_H
 #define WORLD_H
 
-#include "../../../firmware_bridge/firmware/boards/host/simulated_board.h"
-#define motor_t cart_motor_t /* the firmware has a motor_t of its own */
-#include "cart.h"
-#undef motor_t
+#include "world_drive.h"
 
 #define HAND_LIFT_MS 400 /* how long the simulated hand takes to bring the pole somewhere */
 
@@ -25,38 +22,40 @@ typedef struct {
 
 /* What a cart has that the plant has not. */
 typedef struct {
-    double keep;           /* of the motor's lag, that a step leaves */
+    double keep;           /* of the motor's lag or of a stepper's settling, that a step leaves */
     double nominal_mv;
     double left_counts, right_counts; /* where the end switches close */
     double estop_cuts_supply;
     double relay_falls, relay_rises; /* of the voltage behind the relay, or of what is missing, that a millisecond leaves */
     double relay_closes; /* the share of the supply at which it closes again */
     double pole_length_m;  /* from the hinge to where a push acts */
+    double alarm_is_low;   /* a stepper's driver reports a fault so */
 } surroundings_t;
 
-typedef struct {
+struct world {
     cart_params_t nominal; /* as configured */
     cart_params_t params;  /* with what the visitor has changed */
     surroundings_t around;
-    cart_motor_t motor;
+    cart_motor_t motor; /* of a stepper's cart, only its viscous friction acts */
+    cart_drive_t drive;
     plant_state_t state;
     board_t board;
-    bool is_open;   /* the bridge */
-    double duty;    /* at the bridge; 0 with it open */
+    bool is_open;   /* the bridge; or the driver is disabled */
+    double output;  /* of the board: the duty at the bridge, 0 with it open; a stepper's steps, as the mean of the millisecond to come */
     uint32_t time_ms;
     int64_t cart_zero, pole_zero; /* where the encoders began to count */
     hand_t hand;
     double friction; /* factor */
     uint32_t supply_mv;
     double relay_share;
-    bool is_estop_pressed, is_blocked, is_motor_swapped, is_broken; /* broken: the physics has no finite answer any more */
+    bool is_estop_pressed, is_blocked, is_broken; /* broken: the physics has no finite answer any more */
     unsigned inputs_set; /* contacts that are closed by hand, bits of enum input_flag */
     held_t held;
     double held_at; /* m or rad */
     double push_n;  /* for push_ms more */
     uint32_t push_ms;
     bool is_push_on_pole;
-} world_t;
+};
 
 /* Switched on, with its pole hanging still in the middle of the track. */
 void world_begin(world_t *world, const cart_params_t *cart, const surroundings_t *around);

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.page import module_build
 from cartpole_robot.page.module import module_bytes
@@ -18,6 +19,7 @@ from tests.page_contents import needs_module, needs_node
 
 ROOT = Path(__file__).parent.parent.parent.parent
 LARGEST_KIB = 150
+DRIVES = [each.value for each in Drive]
 
 
 @pytest.fixture
@@ -28,33 +30,53 @@ def copy_of_sources(tmp_path: Path) -> Path:
 
 
 @needs_module
-def test_module_is_small_and_of_these_sources() -> None:
-    found = module_bytes()
+@pytest.mark.parametrize("drive", DRIVES)
+def test_module_is_small_and_of_these_sources(drive: str) -> None:
+    found = module_bytes(Drive(drive))
     assert found[:4] == b"\0asm"
     assert len(found) < LARGEST_KIB * 1024
-    assert module_build.is_current()
+    assert module_build.is_current(drive=drive)
+
+
+def test_every_drive_has_a_module_of_its_own_files() -> None:
+    assert list(module_build.MODULES) == DRIVES
+    names = {drive: {path.name for path in module_build.sources(drive=drive)} for drive in DRIVES}
+    assert names["dc"] - names["stepper"] == {"drive_dc.c", "homing_dc.c", "world_dc.c"}
+    assert names["stepper"] - names["dc"] == {"drive_stepper.c", "homing_stepper.c", "world_stepper.c"}
+    assert module_build.sources_hash(drive="dc") != module_build.sources_hash(drive="stepper")
 
 
 @needs_module
-def test_changed_source_makes_the_module_stale_and_a_build_current(copy_of_sources: Path) -> None:
-    assert not module_build.is_current(copy_of_sources)
-    module_build.build(read_protocol().hash, copy_of_sources)
-    assert module_build.is_current(copy_of_sources)
-    assert (copy_of_sources / module_build.MODULE).read_bytes() == module_bytes()  # wherever it is built
+def test_module_of_the_other_drive_is_not_current(copy_of_sources: Path) -> None:
+    dc, stepper = (copy_of_sources / module_build.MODULES[drive] for drive in DRIVES)
+    dc.parent.mkdir(exist_ok=True)
+    stepper.write_bytes(module_bytes(Drive.DC))
+    assert not module_build.is_current(copy_of_sources, "stepper")
+
+
+@needs_module
+@pytest.mark.parametrize("drive", DRIVES)
+def test_changed_source_makes_the_module_stale_and_a_build_current(copy_of_sources: Path, drive: str) -> None:
+    assert not module_build.is_current(copy_of_sources, drive)
+    module_build.build(read_protocol().hash, copy_of_sources, drive=drive)
+    assert module_build.is_current(copy_of_sources, drive)
+    built = (copy_of_sources / module_build.MODULES[drive]).read_bytes()
+    assert built == module_bytes(Drive(drive))  # wherever it is built
     header = copy_of_sources / "firmware_bridge/firmware/limits.h"
     header.write_text(header.read_text(encoding="utf-8").replace("CONTACT_SAMPLES 3", "CONTACT_SAMPLES 4"), "utf-8")
-    assert not module_build.is_current(copy_of_sources)
+    assert not module_build.is_current(copy_of_sources, drive)
 
 
 @needs_module
-def test_sources_compile_without_a_warning(copy_of_sources: Path) -> None:
+@pytest.mark.parametrize("drive", DRIVES)
+def test_sources_compile_without_a_warning(copy_of_sources: Path, drive: str) -> None:
     conversions = ("-Wconversion", "-Wno-sign-conversion", "-Wno-implicit-int-float-conversion")
-    module_build.build(read_protocol().hash, copy_of_sources, ("-Wall", "-Wextra", "-Werror", *conversions))
+    module_build.build(read_protocol().hash, copy_of_sources, ("-Wall", "-Wextra", "-Werror", *conversions), drive)
 
 
 @needs_module
 def test_damaged_module_is_not_current(copy_of_sources: Path) -> None:
-    path = copy_of_sources / module_build.MODULE
+    path = copy_of_sources / module_build.MODULES["dc"]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(module_bytes())
     assert module_build.is_current(copy_of_sources)
@@ -67,7 +89,7 @@ def test_error_in_the_source_is_reported_with_the_compilers_words(copy_of_source
     (copy_of_sources / "cartpole_robot/page/native/line.c").write_text("int x = ;", encoding="utf-8")
     with pytest.raises(module_build.ModuleBuildError, match=r"line\.c failed(.|\n)*expected expression"):
         module_build.build(read_protocol().hash, copy_of_sources)
-    assert not list((copy_of_sources / module_build.MODULE).parent.glob("module-*"))
+    assert not list((copy_of_sources / module_build.MODULES["dc"]).parent.glob("module-*"))
 
 
 def test_missing_tools_are_named_with_their_packages(copy_of_sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,12 +111,15 @@ def test_checkout_without_tools_reports_them_where_the_module_is_wanted(
         module_bytes()
 
 
-def test_wheel_without_its_module_says_to_install_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("drive", "name"), [(Drive.DC, "cartpole"), (Drive.STEPPER, "cartpole_stepper")])
+def test_wheel_without_its_module_says_to_install_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drive: Drive, name: str
+) -> None:
     monkeypatch.setattr(module_build, "ROOT", tmp_path)
     with pytest.raises(
-        UsageError, match=r"cartpole\.wasm is missing, without which there is no page; install the pack"
+        UsageError, match=rf"/{name}\.wasm is missing, without which there is no page; install the pack"
     ):
-        module_bytes()
+        module_bytes(drive)
 
 
 @pytest.mark.parametrize("is_release", [True, False])
@@ -115,11 +140,12 @@ def test_build_without_tools_fails_for_a_release_and_continues_otherwise(
 
 
 @needs_node
-def test_module_asks_nothing_of_the_browser() -> None:
+@pytest.mark.parametrize("drive", DRIVES)
+def test_module_asks_nothing_of_the_browser(drive: str) -> None:
     code = (
         "const m = new WebAssembly.Module(require('fs').readFileSync(process.argv[1]));"
         "process.stdout.write(JSON.stringify(WebAssembly.Module.imports(m)))"
     )
-    words = ["node", "-e", code, str(ROOT / module_build.MODULE)]
-    module_bytes()
+    words = ["node", "-e", code, str(ROOT / module_build.MODULES[drive])]
+    module_bytes(Drive(drive))
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "[]"

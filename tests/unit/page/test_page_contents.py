@@ -15,12 +15,12 @@ from benchmarks.page_runs import in_node
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.parts import Timing
 from cartpole_robot.errors import UsageError
-from cartpole_robot.page.contents import page_contents
+from cartpole_robot.page.contents import page_contents, with_alarm
 from cartpole_robot.policy.lqr import Lqr
-from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.cfg_message import cfg_message, stepper_message
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.protocol import read_protocol
-from tests.page_contents import contents_of, designs, diy, needs_node
+from tests.page_contents import CARTS, contents_of, designs, diy, needs_node
 from tests.policy_on_board import regulating_policy
 
 LATE = Lqr(state_gain=np.zeros(4), duty_gain=np.zeros(65))
@@ -127,6 +127,31 @@ def test_regulator_of_a_delay_beyond_what_the_module_holds_is_refused() -> None:
         page_contents(diy(), {}, lqr=LATE)
 
 
+def test_stepper_has_its_own_limits_and_an_alarm_that_is_wired() -> None:
+    cart = load_cart("diy_stepper")
+    contents = page_contents(cart, {})
+    sent = stepper_message(with_alarm(cart))
+    assert sent is not None
+    assert base64.b64decode(contents["stepper_limits"]) == sent.pack()
+    flags = read_protocol().enums["stepper_flag"]
+    assert sent.flags & flags["HAS_ALARM"]
+    assert contents_of("as shipped")["stepper_limits"] == ""
+    assert (contents["cart"]["drive"], contents["cart"]["full_acceleration_m_s2"]) == ("stepper", 15.0)
+    assert contents_of("as shipped")["cart"]["drive"] == "dc"
+
+
+def test_alarm_that_the_cart_file_wires_stays_as_it_is() -> None:
+    late = CARTS["late stepper"]()
+    assert with_alarm(late) is late
+    assert with_alarm(diy()) == diy()
+
+
+def test_policy_of_the_other_drive_is_refused_with_both_names() -> None:
+    with pytest.raises(UsageError, match=r"mine: .*dc.*stepper") as error:
+        page_contents(load_cart("diy_stepper"), {"mine": regulating_policy(diy())})
+    one_line(error)
+
+
 def changed(contents: dict[str, Any], change: str) -> dict[str, Any]:
     contents = copy.deepcopy(contents)
     match change:
@@ -138,6 +163,10 @@ def changed(contents: dict[str, Any], change: str) -> dict[str, Any]:
             del contents["arrays"]["lqr.state_gain"]
         case "an array too long":
             contents["arrays"]["lqr.state_gain"]["data"] = base64.b64encode(bytes(8 * 5)).decode()
+        case "a stepper":
+            contents["cart"]["drive"] = "stepper"
+        case "limits of a stepper":
+            contents["stepper_limits"] = contents_of("stepper")["stepper_limits"]
         case _:
             contents["limits"] = contents["limits"][4:]
     return contents
@@ -151,6 +180,8 @@ def changed(contents: dict[str, Any], change: str) -> dict[str, Any]:
         ("a number too many", "the module knows no number colour; make the page again"),
         ("an array missing", "the contents have no array lqr.state_gain; make the page again"),
         ("an array too long", "lqr.state_gain has 5 numbers, expected at most 4"),
+        ("a stepper", "the contents have no number stepper.steps_per_m; make the page again"),
+        ("limits of a stepper", "stepper_limits of 13 bytes, expected 0"),
         ("limits of other firmware", "limits of 54 bytes, expected 57"),
     ],
 )

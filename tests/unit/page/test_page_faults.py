@@ -10,6 +10,7 @@ import pytest
 
 from firmware_bridge.faults import FAULTS
 from tests.chromium import Noted
+from tests.page_deeds import deed_script
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -33,25 +34,7 @@ INTERVENTIONS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "pole pulled over": ("cartPolePage.simulation.grabPole(0.6)", ("POLE_ANGLE", "POLE_SIGN"), 200),
     "cart pulled away": ("cartPolePage.simulation.grabCart(1)", ("TRAVEL_LIMIT", "POLARITY"), 200),
 }
-RUN = """([deed, most]) => {
-  const press = (name) => document.querySelector(`[data-break="${name}"]`).click();
-  const push = (part) => document.querySelector(`[data-push="${part}"][data-direction="1"]`).click();
-  const slide = (id, end) => {
-    const slider = document.getElementById(id);
-    slider.value = slider[end];
-    slider.dispatchEvent(new Event("input"));
-  };
-  const { simulation } = cartPolePage;
-  if (simulation.snapshot().state !== "ARMED") return ["was not armed", 0];
-  const deeds = { DEEDS };
-  deeds[deed]();
-  for (let ms = 1; ms <= most; ms++) {
-    simulation.advance(1);
-    const { state, fault } = simulation.snapshot();
-    if (state === "FAULT") return [fault, ms];
-  }
-  return [simulation.snapshot().state, most];
-}""".replace("DEEDS", ", ".join(f'"{name}": () => {{ {deed} }}' for name, (deed, _, _) in INTERVENTIONS.items()))
+RUN = deed_script({name: deed for name, (deed, _, _) in INTERVENTIONS.items()})
 
 
 def snapshot(page: Page) -> dict[str, Any]:

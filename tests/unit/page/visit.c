@@ -1,7 +1,7 @@
 /* A visit to the page's module without WebAssembly: for the sanitizers, and to compare with what WebAssembly computes.
  *
- * stdin has a line per number ("number NAME VALUE") and array ("array NAME COUNT VALUES..."), "limits BYTES...", "begin", and
- * then what the visitor does. stdout has a line of the snapshot per "see". */
+ * stdin has a line per number ("number NAME VALUE") and array ("array NAME COUNT VALUES..."), "limits BYTES...",
+ * "stepper_limits BYTES...", "begin", and then what the visitor does. stdout has a line of the snapshot per "see". */
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +18,8 @@ double *array_at(int index);
 int array_room(int index);
 uint8_t *limits_at(void);
 int limits_bytes(void);
+uint8_t *stepper_limits_at(void);
+int stepper_limits_bytes(void);
 void begin(void);
 int advance(int most_ms);
 void choose(int chosen, int network);
@@ -32,6 +34,14 @@ void wire(int is_pole, int cut, int is_swapped);
 void press_estop(int is_pressed);
 void block_cart(int is_blocked);
 void reset_board(void);
+#ifdef FIRMWARE_STEPPER
+void break_driver(int problem, int is_broken);
+#else
+static void break_driver(int problem, int is_broken)
+{
+    (void)problem, (void)is_broken;
+}
+#endif
 const double *snapshot_at(void);
 const double *history_at(void);
 
@@ -84,6 +94,9 @@ int main(void)
         } else if (strcmp(what, "limits") == 0) {
             for (int k = 0; k < limits_bytes(); k++)
                 limits_at()[k] = (uint8_t)number();
+        } else if (strcmp(what, "stepper_limits") == 0) {
+            for (int k = 0; k < stepper_limits_bytes(); k++)
+                stepper_limits_at()[k] = (uint8_t)number();
         } else if (strcmp(what, "begin") == 0)
             begin();
         else if (strcmp(what, "advance") == 0)
@@ -107,7 +120,10 @@ int main(void)
             set_supply_mv((int)number());
         else if (strcmp(what, "cut") == 0)
             wire(1, (int)number(), 0);
-        else if (strcmp(what, "estop") == 0)
+        else if (strcmp(what, "driver") == 0) {
+            const int problem = (int)number();
+            break_driver(problem, (int)number());
+        } else if (strcmp(what, "estop") == 0)
             press_estop((int)number());
         else if (strcmp(what, "block") == 0)
             block_cart((int)number());
