@@ -16,9 +16,11 @@ from cartpole_robot.signals import Measurement, State
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
+_HOMING = "10 to 30 s"
 
 
 class PersonHand:
@@ -27,7 +29,11 @@ class PersonHand:
     brings_cart = False
 
     def let_hang(self) -> None:
-        print("homing: let the pole hang still and keep clear of the cart ...", file=sys.stderr, flush=True)
+        print(f"homing ({_HOMING}): let the pole hang still, keep clear of the cart ...", file=sys.stderr, flush=True)
+
+    def stand_clear(self) -> None:
+        """Announce a homing that needs no hand."""
+        print(f"homing ({_HOMING}): keep clear of the cart ...", file=sys.stderr, flush=True)
 
     def raise_pole(self, start: State) -> None:
         print("hold the pole upright and still ...", file=sys.stderr, flush=True)
@@ -47,7 +53,11 @@ class VirtualCartHand(PersonHand):
     """Reports on stderr what the process of a virtual cart does with the pole; implements `firmware_rig.Hand`."""
 
     def let_hang(self) -> None:
-        print("homing the virtual cart ...", file=sys.stderr, flush=True)
+        print(f"homing the virtual cart ({_HOMING}) ...", file=sys.stderr, flush=True)
+
+    def stand_clear(self) -> None:
+        """Announce a homing that needs no hand."""
+        self.let_hang()
 
     def raise_pole(self, start: State) -> None:
         print("the rig raises the virtual cart's pole; there is nothing to do for you ...", file=sys.stderr, flush=True)
@@ -75,8 +85,8 @@ class SerialRig(FirmwareRig):
             raise RigError(str(error)) from None
         self._has_warned = is_virtual
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
-        hand = VirtualCartHand() if is_virtual else PersonHand()
-        super().__init__(cart, link, hand, options=options, arrivals=ArrivalClock())
+        self._person = VirtualCartHand() if is_virtual else PersonHand()
+        super().__init__(cart, link, self._person, options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:
         """Motor off, port released. May be called twice. Raises `RigError` as `FirmwareRig.close` does."""
@@ -103,6 +113,11 @@ class SerialRig(FirmwareRig):
         """As `FirmwareRig.begin_hanging`; the line's round trip is measured first, and people are warned once."""
         self._prepare_swing()
         return super().begin_hanging(start, rng)
+
+    def _homed(self) -> StateMessage:
+        if self._pole_may_fall:
+            self._person.stand_clear()
+        return super()._homed()
 
     def _prepare_swing(self) -> None:
         if not self._has_warned:
