@@ -55,7 +55,8 @@ def _help(question: Question) -> str:
     condition = f"; where {question.condition}" if question.condition else ""
     if question.name == "motor":
         known = "; ".join(f"{name}: {_motor_text(motor)}" for name, motor in known_motors().items())
-        return f"{question.text}; speed and torque are those behind its gear. {known}; {OWN_MOTOR}: enter its numbers with the options below"
+        own = f"{OWN_MOTOR}: enter its numbers with the options below"
+        return f"{question.text}; speed and torque are those behind its gear. {known}; {own}"
     if question.choices:
         return question.text + condition
     unit = f" {question.unit}" if question.unit else ""

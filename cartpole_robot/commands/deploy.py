@@ -128,7 +128,7 @@ def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
 
 
 def _draw(times: StepTimes, latency_file: Path | None, names: tuple[str, ...]) -> Path | None:
-    """The file with a histogram of each latency in `names`; None if matplotlib is missing or there is nothing to draw."""
+    """The file with a histogram of each latency in `names`; None if matplotlib is missing or nothing is to be drawn."""
     from cartpole_robot.deployment.latency_report import draw_latency
 
     if times.steps == 0 or latency_file is None:
