@@ -177,6 +177,7 @@ def test_swing_with_the_cart_held_shows_no_sign_and_needs_one(importer: Importer
     assert (found["angle_sign"], found["angle"]["sign"], found["duty"]["is_needed"]) == (-1, None, False)
     assert found["angle"]["is_zero_right"] is True
     assert "the motion does not show it" in importer.stderr
+    importer.out.unlink()
     _, stdout = importer.run(PLAIN.columns(held), PLAIN.map_text(angle_sign=-1, duty_sign=None))
     assert "angle sign     -1: as given, for the motion does not tell which; of the pole's" in stdout
 
