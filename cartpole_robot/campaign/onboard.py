@@ -66,7 +66,7 @@ def on_board_trials() -> list[Trial]:
             group=ON_BOARD,
             name="actions against the host's",
             must=f"all of {MAX_EPISODE_STEPS} steps equal the host's int16 model, and take effect one period later",
-            unit="different",
+            unit="different actions",
             count=20,
             short_count=1,
             run=_compare,
