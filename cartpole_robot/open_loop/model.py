@@ -225,7 +225,7 @@ TERMS = {
         ),
         Term(
             name="cart_mass",
-            label="effective mass of the cart, with rotor and gear",
+            label="effective mass of the cart",
             unit="kg",
             read=lambda model: model.cart.pole_cart.cart_mass_kg,
             write=lambda model, value: _changed(model, "pole_cart", cart_mass_kg=value),
