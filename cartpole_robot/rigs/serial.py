@@ -20,20 +20,21 @@ from firmware_bridge.messages import StateMessage
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
-_HOMING = "10 to 30 s"
 
 
 class PersonHand:
     """Tells a person on stderr what to do; implements `firmware_rig.Hand`."""
 
     brings_cart = False
+    homing_takes = "10 to 30 s"
 
     def let_hang(self) -> None:
-        print(f"homing ({_HOMING}): let the pole hang still, keep clear of the cart ...", file=sys.stderr, flush=True)
+        text = f"homing ({self.homing_takes}): let the pole hang still and keep clear of the cart ..."
+        print(text, file=sys.stderr, flush=True)
 
     def stand_clear(self) -> None:
         """Announce a homing that needs no hand."""
-        print(f"homing ({_HOMING}): keep clear of the cart ...", file=sys.stderr, flush=True)
+        print(f"homing ({self.homing_takes}): keep clear of the cart ...", file=sys.stderr, flush=True)
 
     def raise_pole(self, start: State) -> None:
         print("hold the pole upright and still ...", file=sys.stderr, flush=True)
@@ -53,7 +54,7 @@ class VirtualCartHand(PersonHand):
     """Reports on stderr what the process of a virtual cart does with the pole; implements `firmware_rig.Hand`."""
 
     def let_hang(self) -> None:
-        print(f"homing the virtual cart ({_HOMING}) ...", file=sys.stderr, flush=True)
+        print(f"homing the virtual cart ({self.homing_takes}) ...", file=sys.stderr, flush=True)
 
     def stand_clear(self) -> None:
         """Announce a homing that needs no hand."""
@@ -85,8 +86,8 @@ class SerialRig(FirmwareRig):
             raise RigError(str(error)) from None
         self._has_warned = is_virtual
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
-        self._person = VirtualCartHand() if is_virtual else PersonHand()
-        super().__init__(cart, link, self._person, options=options, arrivals=ArrivalClock())
+        hand = VirtualCartHand() if is_virtual else PersonHand()
+        super().__init__(cart, link, hand, options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:
         """Motor off, port released. May be called twice. Raises `RigError` as `FirmwareRig.close` does."""
@@ -115,8 +116,8 @@ class SerialRig(FirmwareRig):
         return super().begin_hanging(start, rng)
 
     def _homed(self) -> StateMessage:
-        if self._pole_may_fall:
-            self._person.stand_clear()
+        if self._pole_may_fall and isinstance(self._hand, PersonHand):  # else the hand has announced it
+            self._hand.stand_clear()
         return super()._homed()
 
     def _prepare_swing(self) -> None:
