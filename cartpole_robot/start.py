@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import cast
 
@@ -41,19 +42,27 @@ def check_start_of(chosen: Chosen, start: Start) -> None:
         raise UsageError(f"{chosen.record['policy']}: swings up the pole itself; leave out --start swing-up")
 
 
-def starting(rig: Rig, start: Start, design: SwingUpDesign | None = None) -> Rig:
+def starting(
+    rig: Rig,
+    start: Start,
+    design: SwingUpDesign | None = None,
+    on_stage: Callable[[str], object] = lambda _: None,
+) -> Rig:
     """`rig`, whose episodes start as `start` says. Raises `UsageError` for a cart that cannot swing up its pole.
 
-    `design` is that of the cart, from a policy bundle; without it the swing-up is designed here, with SciPy.
+    `design` is that of the cart, from a policy bundle; without it the swing-up is designed here, with SciPy. `on_stage`
+    is that of `SwingStart`.
     """
-    return rig if start is Start.BY_HAND else swing_start(rig, design)
+    return rig if start is Start.BY_HAND else swing_start(rig, design, on_stage)
 
 
-def swing_start(rig: Rig, design: SwingUpDesign | None = None) -> SwingStart:
+def swing_start(
+    rig: Rig, design: SwingUpDesign | None = None, on_stage: Callable[[str], object] = lambda _: None
+) -> SwingStart:
     """`rig` with a swing-up before each episode. Raises as `starting`."""
     if not hasattr(rig, "begin_swing"):
         raise UsageError(f"{type(rig).__name__} has no begin_swing(), which a swing-up needs; start by hand")
-    return SwingStart(cast(SwingRig, rig), swing_up_driver(rig.cart, design))
+    return SwingStart(cast(SwingRig, rig), swing_up_driver(rig.cart, design), on_stage=on_stage)
 
 
 def swing_up_driver(cart: CartParams, design: SwingUpDesign | None = None) -> SwingUpController:

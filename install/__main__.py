@@ -28,7 +28,7 @@ def install(folder: Path) -> int:
         with stage("environment", f"creating {folder} with CPython {_VERSION}"):
             _create(folder, python)
         asked = requirements()
-        what = f"{len(asked)} and what they need, about 150; the first time, that is a download of 1 GB or more"
+        what = f"{len(asked)} and what they need, about 140 in all; the first time, that is a download of 1 GB or more"
         with stage("packages", what):
             left_out = _install_packages(python, asked)
         with stage("extensions", "compiling the package's extensions in C"):

@@ -46,6 +46,7 @@ from cartpole_robot.files.records import record_from_table
 from cartpole_robot.files.run_folder import read_json, write_json
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.controllers import choose_controller
+from cartpole_robot.terminal.printable import counted
 from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image
@@ -173,9 +174,12 @@ def _digest(folders: Sequence[str]) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
-def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> CampaignResult:
+def run_campaign(
+    request: CampaignRequest, say: Callable[[str], object], on_group: Callable[[str], object] = lambda _: None
+) -> CampaignResult:
     """Run all trials and curves that are not done yet, and pass the text of each result to `say`.
 
+    `on_group` receives a line before the first trial of each group that is not done yet.
     Ctrl-C ends the campaign; finished results stay saved. Raises `UsageError`, `RigError`, `BridgeError`.
     """
     is_stepper = request.subject.open()[0].stepper is not None
@@ -211,18 +215,30 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
                 benches[make] = stack.enter_context(make(request.subject))
             return benches[make]
 
+        left = [(trial.group, trial.name) for trial in wanted] + [("curve", curve.name) for curve in curves]
+        left = [each for each in left if not kept.has(each[1])]
+        announced: set[str] = set()
+
+        def announce(group: str) -> None:
+            if group not in announced:
+                announced.add(group)
+                on_group(f"group {group}: {counted(sum(each[0] == group for each in left), 'trial')}")
+
         for trial in wanted:
             if not kept.has(trial.name):
+                announce(trial.group)
                 kept.rows.append(_run_trial(request, trial, bench(trial.group)))
                 kept.keep()
                 say(row_text(kept.rows[-1]))
         for curve in curves:
             if not kept.has(curve.name):
+                announce("curve")
                 kept.curves.append(_run_curve(request, curve, bench()))
                 kept.keep()
                 say(curve_text(kept.curves[-1]))
     for name in _KILLED_STEPPER if is_stepper else _KILLED_STARTS:
         if _is_wanted(request, "stop", name) and not kept.has(name):
+            on_group(f"group stop: {name}")
             kept.rows.append(_run_killed(request, kept, name))
             kept.keep()
             say(row_text(kept.rows[-1]))

@@ -10,7 +10,7 @@ from typing import Any
 
 from cartpole_robot.cart.answers import Interview, answered, read_answers
 from cartpole_robot.cart.listing import unit_of
-from cartpole_robot.cart.motors import known_motors
+from cartpole_robot.cart.motors import KnownMotor, known_motors
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.questions import OWN_MOTOR, Question, questions
 from cartpole_robot.commands import options
@@ -53,10 +53,24 @@ def _metavar(question: Question) -> str | None:
 
 def _help(question: Question) -> str:
     condition = f"; where {question.condition}" if question.condition else ""
+    if question.name == "motor":
+        known = "; ".join(f"{name}: {_motor_text(motor)}" for name, motor in known_motors().items())
+        own = f"{OWN_MOTOR}: enter its numbers with the options below"
+        return f"{question.text}; speed and torque are those behind its gear. {known}; {own}"
     if question.choices:
         return question.text + condition
     unit = f" {question.unit}" if question.unit else ""
     return f"{question.text}: {question.low:g} to {question.high:g}{unit}{condition}"
+
+
+def _motor_text(motor: KnownMotor) -> str:
+    gear = "no gear" if motor.gear_ratio == 1.0 else f"gear {motor.gear_ratio:g}:1"
+    counts = motor.encoder_counts_per_turn
+    encoder = f"encoder {counts} counts a turn" if counts else "no encoder"
+    return (
+        f"{gear}, {motor.no_load_speed_rpm:g} rpm and {motor.stall_torque_n_m:g} N m at {motor.rated_voltage_v:g} V, "
+        f"{encoder}"
+    )
 
 
 def _new(arguments: argparse.Namespace) -> int:

@@ -100,7 +100,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
             profile=arguments.profile,
         )
     )
-    picture = _draw(done.times, done.latency_file)
+    picture = _draw(done.times, done.latency_file, tuple(done.report.figures))
     files = {"report": done.latency_file, "picture": picture}
     written = {name: None if path is None else str(path) for name, path in files.items()}
     print_result(arguments, {**done.as_dict(), **written}, _text(done, written))
@@ -115,6 +115,8 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
     lines = [] if done.note is None else [f"  note: {done.note}"]
+    if done.swing_up is not None:
+        lines.append(f"  swing-up: {done.swing_up.text}")
     lines.append(done.report.text())
     if done.handovers:
         lines.append(f"  {done.handovers} handovers between policy and regulator")
@@ -125,15 +127,15 @@ def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
     return "\n".join(lines)
 
 
-def _draw(times: StepTimes, latency_file: Path | None) -> Path | None:
-    """The histograms' file; None if matplotlib is not installed or there is nothing to draw."""
+def _draw(times: StepTimes, latency_file: Path | None, names: tuple[str, ...]) -> Path | None:
+    """The file with a histogram of each latency in `names`; None if matplotlib is missing or nothing is to be drawn."""
     from cartpole_robot.deployment.latency_report import draw_latency
 
     if times.steps == 0 or latency_file is None:
         return None
     path = latency_file.with_suffix(".png")
     try:
-        draw_latency(times, path, f"{times.steps} steps")
+        draw_latency(times, path, f"{times.steps} steps", names)
     except (ImportError, OSError):
         return None
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,8 +149,8 @@ def _policy_rows(policy: dict[str, Any]) -> dict[str, str]:
     """What the text says of the record of a policy."""
     if not policy:
         return {}
-    decides = f"{policy['decision_ms']:.1f} ms after the control step at the latest (computed)"
-    return {"policy": policy["policy"], "cart": policy["cart"], "decides": decides}
+    decision = f"at most {policy['decision_ms']:.1f} ms after the control tick (computed for the busiest case)"
+    return {"policy": policy["policy"], "cart": policy["cart"], "decision": decision}
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -243,6 +244,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from cartpole_robot.campaign.report import to_record
     from cartpole_robot.campaign.run import CampaignRequest, run_campaign
     from cartpole_robot.terminal.interrupts import stopped_by_signals
+    from cartpole_robot.terminal.lines import say as say_line
 
     cart = arguments.cart
     if cart is None and str(arguments.policy) == LQR:
@@ -260,9 +262,13 @@ def _campaign(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print_text(text)
 
+    def announce(text: str) -> None:
+        if not sys.stderr.isatty():  # a terminal has a progress bar
+            say_line(text)
+
     with stopped_by_signals():
         try:
-            result = run_campaign(request, say)
+            result = run_campaign(request, say, announce)
         except KeyboardInterrupt:
             names = ["policy", "cart", "image", "short", "only", "seed"]
             command = command_text(["firmware", "campaign", "--out", folder], arguments, names)

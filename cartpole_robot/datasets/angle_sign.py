@@ -78,7 +78,8 @@ class AngleVerdict:
             f"sign {sign} leaves {residual:.3g} rad/s² ({100.0 * self.explained(residual):.0f} % explained)"
             for sign, residual in ((1, self.residual_plus_rad_s2), (-1, self.residual_minus_rad_s2))
         ]
-        return f"of the pole's {self.rms_rad_s2:.3g} rad/s² {shares[0]}, {shares[1]}"
+        given = "as given, for the motion does not tell which; " if self.sign is None else ""
+        return f"{given}of the pole's {self.rms_rad_s2:.3g} rad/s² {shares[0]}, {shares[1]}"
 
     def explained(self, residual: float) -> float:
         """The share of the variance of theta'' that a fit with this `residual` explains."""
@@ -136,8 +137,9 @@ def judge_angle(
         sign, why = (
             None,
             (
-                "the cart hardly accelerates, so a swing looks the same from both sides (residuals "
-                f"{residuals[1]:.3g} and {residuals[-1]:.3g} rad/s²)"
+                "both signs fit the pole's motion about equally well (residuals "
+                f"{residuals[1]:.3g} and {residuals[-1]:.3g} rad/s²), since the cart accelerates too little, or only "
+                "in step with the angle"
             ),
         )
     return AngleVerdict(

@@ -49,9 +49,10 @@ class DutyVerdict:
         """The residuals, as text."""
         if self.residual_with_m_s2 is None or self.residual_without_m_s2 is None or self.push_m_s2 is None:
             return self.why
+        given = "as given, for the motion does not tell which; " if self.sign is None else ""
         return (
-            f"with sign {1 if self.push_m_s2 > 0.0 else -1} the duty leaves {self.residual_with_m_s2:.3g} m/s² of the "
-            f"cart's acceleration unexplained, with the other {self.residual_without_m_s2:.3g} m/s²"
+            f"{given}with sign {1 if self.push_m_s2 > 0.0 else -1} the duty leaves {self.residual_with_m_s2:.3g} m/s² "
+            f"of the cart's acceleration unexplained, with the other {self.residual_without_m_s2:.3g} m/s²"
         )
 
 
@@ -89,9 +90,10 @@ def judge_duty(
     without = plain_fit(others, acceleration, best.is_used)
     push = float(best.coefficients[0])
     is_clear = without.rms > CLEAR_RATIO * best.rms
+    residuals = f"{best.rms:.3g} and {without.rms:.3g} m/s² of the cart's acceleration"
     return DutyVerdict(
         sign=(1 if push > 0.0 else -1) if is_clear else None,
-        why="the motion shows it" if is_clear else "the duty explains too little of the cart's acceleration",
+        why="the motion shows it" if is_clear else f"either sign leaves about as much unexplained: {residuals}",
         rows=round(int(moves.sum()) * float(np.mean(best.is_used))),
         residual_with_m_s2=best.rms,
         residual_without_m_s2=without.rms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.rollout.step_times import StepTimes
+from cartpole_robot.terminal.printable import counted
 
 _PERCENTILES = (50.0, 99.0, 99.9)
 _BINS = 60
+_ON_BOARD = "  no inference time: the chip decides, not this host"
 MEANINGS = {
     "sensor_to_command": "from the earliest possible arrival of a measurement to its command sent",
     "inference": "from the observation to the duty",
@@ -54,20 +57,22 @@ class LatencyReport:
         on = [name for name, state in self.settings.items() if state == "on"]
         off = [f"{name} ({state.removeprefix('off: ')})" for name, state in self.settings.items() if state != "on"]
         summary = [
-            f"  {self.steps} steps of {self.control_period_us:g} us, {self.missed} without a new command in time, "
-            f"{self.skipped} skipped",
-            f"  on the line before that: {self.line_us:.0f} us at least",
-            f"  on: {', '.join(on) or 'nothing'}" + (f"; off: {', '.join(off)}" if off else ""),
+            f"  {self.steps} steps of {self.control_period_us:g} us",
+            f"  {counted(self.missed, 'control tick')} without a new command in time",
+            f"  {counted(self.skipped, 'measurement')} skipped, because a newer one had arrived already",
+            f"  a measurement spends at least {self.line_us:.0f} us on the line, before these latencies begin",
+            *(() if "inference" in self.figures or not self.figures else (_ON_BOARD,)),
+            f"  real-time settings on: {', '.join(on) or 'none'}" + (f"; off: {', '.join(off)}" if off else ""),
             f"  started in {self.startup_s:.2f} s, {self.resident_mb:.0f} MB resident",
         ]
         return "\n".join([head, *rows, *summary])
 
 
-def figures_of(times: StepTimes) -> dict[str, dict[str, float]]:
-    """Percentiles and maximum of each latency, in us."""
+def figures_of(times: StepTimes, *, without: Collection[str] = ()) -> dict[str, dict[str, float]]:
+    """Percentiles and maximum of each latency but those in `without`, in us."""
     found = {}
     for name, column in times.columns().items():
-        if len(column) == 0:
+        if len(column) == 0 or name in without:
             continue
         micro = column * 1e6
         found[name] = {
@@ -77,12 +82,12 @@ def figures_of(times: StepTimes) -> dict[str, dict[str, float]]:
     return found
 
 
-def draw_latency(times: StepTimes, path: Path, title: str) -> None:
-    """Write a histogram of each latency as PNG, replacing an existing file."""
+def draw_latency(times: StepTimes, path: Path, title: str, names: Collection[str] = tuple(MEANINGS)) -> None:
+    """Write a histogram of each latency in `names` as PNG, replacing an existing file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = {name: column * 1e6 for name, column in times.columns().items() if len(column)}
+    columns = {name: column * 1e6 for name, column in times.columns().items() if len(column) and name in names}
     figure = Figure(figsize=(9.0, 2.0 * len(columns) + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(columns), 1, squeeze=False)[:, 0]

@@ -40,14 +40,14 @@ def punctual(cpu: int | None = None) -> Iterator[list[Setting]]:
     settings: list[Setting] = []
     with ExitStack() as stack:
         for name, enter in (
-            ("garbage collection off", _freeze_garbage),
-            ("other threads give way", _switch_quickly),
+            ("garbage collection paused", _freeze_garbage),
+            ("quick thread switches", _switch_quickly),
             ("memory locked", _lock_memory),
             ("timer slack 1 ns", _sharpen_timers),
             ("processors kept awake", _stay_awake),
-            ("serial bytes first", _hurry_serial_bytes),
+            ("priority for serial ports", _hurry_serial_bytes),
             ("SCHED_FIFO", _run_first),
-            ("a processor of its own", lambda: _pin(cpu)),
+            ("reserved processor", lambda: _pin(cpu)),
         ):
             try:
                 stack.callback(enter())
@@ -161,6 +161,6 @@ def _run_first() -> Callable[[], object]:
 def _pin(cpu: int | None) -> Callable[[], object]:
     before = os.sched_getaffinity(0)
     if len(before) < 2:
-        raise OSError(0, "there is only one")
+        raise OSError(0, "there is only one processor")
     os.sched_setaffinity(0, {max(before) if cpu is None else cpu})
     return lambda: os.sched_setaffinity(0, before)

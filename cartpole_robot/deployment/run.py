@@ -29,7 +29,7 @@ from cartpole_robot.page.live.view import BrowserView, Shown
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
 from cartpole_robot.policy.lqr import LqrController
-from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
+from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd, SwingUpRecord
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rig import Rig, Start
@@ -105,7 +105,7 @@ class DeployRequest:
 class Deployment:
     """How the deployment ended, its latencies, and the files it wrote.
 
-    `black_box` is None without a fault, `latency_file` where the disk was full.
+    `black_box` is None without a fault, `latency_file` where the disk was full, `swing_up` for a start by hand.
     """
 
     rollout: Rollout
@@ -117,6 +117,7 @@ class Deployment:
     handovers: int
     times: StepTimes
     note: str | None
+    swing_up: SwingUpRecord | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -126,6 +127,7 @@ class Deployment:
             "fault": self.fault,
             "handovers": self.handovers,
             "note": self.note,
+            "swing_up": None if self.swing_up is None else dataclasses.asdict(self.swing_up),
             "latency_us": self.report.as_dict(),
             "recording": str(self.recording),
             "black_box": None if self.black_box is None else str(self.black_box),
@@ -170,7 +172,7 @@ def deploy(request: DeployRequest) -> Deployment:
         options = _firmware_options(request, chosen.cart.timing.control_period_s)
         rig = SerialRig(chosen.cart, port, options, is_virtual=not request.rig.startswith(SERIAL))
         stack.callback(rig.close)
-        starts = starting(rig, request.start, chosen.swing_up)
+        starts = starting(rig, request.start, chosen.swing_up, _print_stage)
         pilot = _pilot(request, chosen, rig)
         return _Run(request, chosen, (rig, starts), pilot, path, known, view).run()
 
@@ -190,6 +192,10 @@ def _browser_view(request: DeployRequest, chosen: Chosen, stack: contextlib.Exit
     view = stack.enter_context(BrowserView(shown, port=request.browser_port))
     print(f"live view: {view.address}", file=sys.stderr, flush=True)
     return view
+
+
+def _print_stage(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _driver(request: DeployRequest, chosen: Chosen) -> str:
@@ -263,14 +269,14 @@ class _Run:
         missed = self._late_since(late_before, times)
         box = self._save_box(fault, rollout.reason) if fault is not None else None
         rig.close()
-        handovers = self._pilot.handovers
+        handovers, swing_up = self._pilot.handovers, swing_up_of_episode(self._starting)
         recording = recorder.close(
             Outcome(
                 end=rollout.end,
                 steps=rollout.steps,
                 reason=rollout.reason,
                 handovers=handovers,
-                swing_up=swing_up_of_episode(self._starting),
+                swing_up=swing_up,
             )
         )
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
@@ -282,7 +288,7 @@ class _Run:
             skipped=max(0, first.tick - rollout.steps),
             control_period_us=round(1e6 * self._period_s, 3),
             line_us=round(1e6 * fit.delay_s, 1) if fit is not None else 0.0,
-            figures=figures_of(times) if times.steps else {},
+            figures=figures_of(times, without=self._not_timed()) if times.steps else {},
             settings=_settings_text(settings),
             startup_s=round(startup_s, 3),
             resident_mb=round(resident_mb, 1),
@@ -297,6 +303,7 @@ class _Run:
             handovers=handovers,
             times=times,
             note=self._chosen.note,
+            swing_up=swing_up,
         )
         try:
             write_json(latency_of(self._path), deployment.as_dict())
@@ -320,6 +327,10 @@ class _Run:
         if self._request.is_on_board:
             return "policy on board"
         return "REGULATOR HAS CAUGHT IT" if self._pilot.flags else str(self._chosen.record["policy"])[-24:]
+
+    def _not_timed(self) -> tuple[str, ...]:
+        """Latencies that say nothing about this run: the policy on board decides on the chip, not on this host."""
+        return ("inference",) if self._request.is_on_board else ()
 
     def _late_since(self, before: int, times: StepTimes) -> int:
         """Control ticks without a new command: by the cart's own count, else by the command ages in the STATEs."""

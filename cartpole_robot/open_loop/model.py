@@ -283,7 +283,7 @@ TERMS = {
         ),
         Term(
             name="cart_mass",
-            label="mass of the cart, all that turns with it",
+            label="effective mass of the cart",
             unit="kg",
             read=lambda model: model.cart.pole_cart.cart_mass_kg,
             write=lambda model, value: _changed(model, "pole_cart", cart_mass_kg=value),

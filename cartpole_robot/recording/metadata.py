@@ -37,6 +37,16 @@ class SwingUpRecord:
     swing_up_farthest_m: float
     swing_up_failures: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """A clause for a person."""
+        if not self.swing_ups:
+            return "not needed: the pole stood upright"
+        return (
+            f"upright and settled after {self.swing_up_s:.1f} s, attempt {len(self.swing_up_failures) + 1}, "
+            f"{1000.0 * self.swing_up_farthest_m:.0f} mm from the middle at most"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.metadata import SwingUpRecord
 
 _ENDS = {
     "being written": "not yet: it is still being written",
@@ -58,6 +60,8 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
         "rows": len(rows),
         "steps": steps,
         "duration_s": duration_s,
+        "swing_up": None if outcome is None or outcome.swing_up is None else dataclasses.asdict(outcome.swing_up),
+        "is_imported": metadata.imported is not None,
         "end": "being written" if recording.is_being_written else outcome and outcome.end.value,
         "reason": outcome and outcome.reason,
         "rows_damaged": recording.rows_damaged,
@@ -78,9 +82,15 @@ def recording_text(summary: Mapping[str, Any]) -> str:
     policy_hash = summary["policy_hash"]
     drawn = " (parameters drawn)" if summary["is_cart_drawn"] else ""
     rig = f"rig {summary['rig']}" + (f" (engine {summary['engine']})" if summary["engine"] else "")
+    seed = "" if summary["seed"] is None else f", seed {summary['seed']}"
+    swing_up = summary["swing_up"]
     rows = [
-        ("policy", f"{summary['policy']}" + (f" ({policy_hash[:12]})" if policy_hash else "")),
-        ("on", f"{rig}, cart {summary['cart']}{drawn}, seed {summary['seed']}"),
+        (
+            "source" if summary["is_imported"] else "policy",
+            f"{summary['policy']}" + (f" ({policy_hash[:12]})" if policy_hash else ""),
+        ),
+        ("on", f"{rig}, cart {summary['cart']}{drawn}{seed}"),
+        *([("swing-up", SwingUpRecord(**swing_up).text)] if swing_up is not None else []),
         ("length", f"{summary['steps']} steps, {summary['duration_s']:.2f} s of the cart's time"),
         ("ended", end + (f": {summary['reason']}" if summary["reason"] else "")),
         ("RMS position", _shown(summary["rms_position_m"], 1000.0, "mm", 1)),

@@ -16,6 +16,7 @@ from cartpole_robot.signals import Measurement, State
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
@@ -26,9 +27,15 @@ class PersonHand:
     """Tells a person on stderr what to do; implements `firmware_rig.Hand`."""
 
     brings_cart = False
+    homing_takes = "10 to 30 s"
 
     def let_hang(self) -> None:
-        print("homing: let the pole hang still and keep clear of the cart ...", file=sys.stderr, flush=True)
+        text = f"homing ({self.homing_takes}): let the pole hang still and keep clear of the cart ..."
+        print(text, file=sys.stderr, flush=True)
+
+    def stand_clear(self) -> None:
+        """Announce a homing that needs no hand."""
+        print(f"homing ({self.homing_takes}): keep clear of the cart ...", file=sys.stderr, flush=True)
 
     def raise_pole(self, start: State) -> None:
         print("hold the pole upright and still ...", file=sys.stderr, flush=True)
@@ -48,7 +55,11 @@ class VirtualCartHand(PersonHand):
     """Reports on stderr what the process of a virtual cart does with the pole; implements `firmware_rig.Hand`."""
 
     def let_hang(self) -> None:
-        print("homing the virtual cart ...", file=sys.stderr, flush=True)
+        print(f"homing the virtual cart ({self.homing_takes}) ...", file=sys.stderr, flush=True)
+
+    def stand_clear(self) -> None:
+        """Announce a homing that needs no hand."""
+        self.let_hang()
 
     def raise_pole(self, start: State) -> None:
         print("the rig raises the virtual cart's pole; there is nothing to do for you ...", file=sys.stderr, flush=True)
@@ -121,6 +132,11 @@ class SerialRig(FirmwareRig):
         """As `FirmwareRig.begin_hanging`; the line's round trip is measured first, and people are warned once."""
         self._prepare_swing()
         return super().begin_hanging(start, rng)
+
+    def _homed(self) -> StateMessage:
+        if self._pole_may_fall and isinstance(self._hand, PersonHand):  # else the hand has announced it
+            self._hand.stand_clear()
+        return super()._homed()
 
     def _prepare_swing(self) -> None:
         if not self._has_warned:

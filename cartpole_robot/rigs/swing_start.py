@@ -6,7 +6,7 @@ import contextlib
 import gc
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -68,11 +68,19 @@ class SwingStart:
     """A rig that starts its episodes with a swing-up; implements `cartpole_robot.rig.Rig`.
 
     Everything but `reset` is the rig's own. `newest` describes the start of the newest episode; `cart_time_s` is how
-    long the motor has been armed in all, `distance_m` how far the cart has travelled meanwhile.
+    long the motor has been armed in all, `distance_m` how far the cart has travelled meanwhile. `on_stage` receives a
+    line when an attempt begins and when the pole is up; the motor is armed meanwhile, so it must not wait.
     """
 
-    def __init__(self, rig: SwingRig, driver: SwingDriver, *, attempts: int = ATTEMPTS) -> None:
-        self.rig, self._driver, self._attempts = rig, driver, attempts
+    def __init__(
+        self,
+        rig: SwingRig,
+        driver: SwingDriver,
+        *,
+        attempts: int = ATTEMPTS,
+        on_stage: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self.rig, self._driver, self._attempts, self._on_stage = rig, driver, attempts, on_stage
         self.command, self.disarm = rig.command, rig.disarm
         self.cart_time_s = self.distance_m = 0.0
         self._position_m = 0.0
@@ -114,6 +122,8 @@ class SwingStart:
             try:
                 measurement = self.rig.begin_swing(rng, checks_zero=checks_zero and not failures)
                 is_upright = self._is_upright(measurement)  # still, or held
+                if not is_upright:
+                    self._on_stage(f"swinging up, attempt {len(failures) + 1} of {self._attempts} ...")
                 with _no_garbage_collection():  # which takes longer than a command may be late
                     duration_s = self.swing_from(measurement)
             except RigError as error:
@@ -136,6 +146,7 @@ class SwingStart:
                 swing_up_farthest_m=self._farthest_m,
                 swing_up_failures=tuple(failures),
             )
+            self._on_stage("the pole stands upright" if is_upright else f"up after {duration_s:.1f} s")
             return first
 
     def measure(self) -> Measurement:

@@ -157,7 +157,7 @@ class ProgressBar(BaseCallback):
             log = self._state.log
             self._recent.append(log.episodes[-1].length)
             greedy = f"{log.evaluations[-1].mean_steps:.0f}" if log.evaluations else "-"
-            held = ", updates held" if self._state.model.gradient_steps == 0 else ""
+            held = ", updates paused" if self._state.model.gradient_steps == 0 else ""
             self._bar.set_postfix_str(
                 f"steps {sum(self._recent) / len(self._recent):.0f}, "
                 f"epsilon {self._state.model.exploration_rate:.2f}, greedy {greedy}{held}",

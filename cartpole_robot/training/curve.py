@@ -60,7 +60,7 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
         label=f"greedy, mean of {config.evaluation_episodes}",
     )
     last_step = max([*(row.step for row in log.episodes), *(row.step for row in log.evaluations)], default=0)
-    settled = "settled, updates held" if config.collapse_guard is GuardAction.HOLD else "settled"
+    settled = "settled, updates paused" if config.collapse_guard is GuardAction.HOLD else "settled"
     shades = (
         (spans_since(GuardEvent.NO_FALLS, log.guard, last_step), "no fall in the memory", _NO_FALLS),
         (settled_spans(log.guard, config, last_step), settled, _SETTLED),

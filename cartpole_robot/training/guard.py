@@ -214,12 +214,15 @@ class GuardRecord:
         acts = self.action is GuardAction.HOLD
         texts = []
         if self.steps_without_falls:
-            times = "once" if self.times == 1 else f"{self.times} times"
-            texts.append(f"no fall in the replay memory {times}, for {self.steps_without_falls} steps in all")
+            spans = "" if self.times == 1 else f", in {self.times} spans"
+            texts.append(f"no fall in the replay memory for {self.steps_without_falls} steps{spans}")
         if self.steps_settled:
-            texts.append(f"settled for {self.steps_settled} of them" + (": updates held" if acts else ""))
+            paused = "updates paused" if acts else "the cart hardly strayed"
+            texts.append(f"{paused} for {self.steps_settled} of them")
         if self.drifts:
-            texts.append(f"values beyond any return, {self.drifts} times" + (": reverted" if acts else ""))
+            times = "once" if self.drifts == 1 else f"{self.drifts} times"
+            reverted = ", and the network was set back" if acts else ""
+            texts.append(f"values beyond any possible return {times}{reverted}")
         return "; ".join(texts)
 
 

@@ -99,7 +99,7 @@ class TrainingSummary(Summary):
             *([("collapse guard", guard)] if guard else []),
             ("trials", self.trials.text),
             ("last model", verdict_text(self.last_model)),
-            ("exported policy", f"{verdict_text(self.exported)} (of step {self.selected_at_step})"),
+            ("exported policy", f"{verdict_text(self.exported)} (network of training step {self.selected_at_step})"),
             ("exported as int16", verdict_text(self.exported_int16)),
             *([("on drawn carts", verdict_text(drawn))] if drawn is not None else []),
             *([("on PyBullet", verdict_text(again))] if again is not None else []),
@@ -142,7 +142,7 @@ class NoPolicy:
             *([("collapse guard", guard)] if guard else []),
             ("networks", f"{self.evaluated} evaluated, {self.balanced} balanced; none passed every trial"),
             ("newest network", f"{self.newest.mean_steps:.1f} mean steps"),
-            ("closest network", f"of step {closest.step}, {closest.mean_steps:.1f} mean steps"),
+            ("closest network", f"that of training step {closest.step}, {closest.mean_steps:.1f} mean steps"),
             ("its trials", self.trials.text),
         ]
         title = f"{self.preset} on {self.cart}, seed {self.seed}: no policy is exported"
@@ -216,11 +216,11 @@ def training_text(steps: int, extension_steps: int, episodes: int, training_s: f
 
 
 def verdict_text(found: Evaluation) -> str:
-    """The mean steps and the survivors of an evaluation, as a clause."""
+    """The survivors and the mean steps of an evaluation, as a clause."""
     survived = sum(steps >= found.max_steps for steps in found.steps)
     return (
-        f"{found.mean_steps:.1f} mean steps over {len(found.steps)} fresh episodes, "
-        f"{survived} survived all {found.max_steps}"
+        f"survived {survived} of {len(found.steps)} fresh episodes of {found.max_steps} steps, "
+        f"mean {found.mean_steps:.1f} steps"
     )
 
 

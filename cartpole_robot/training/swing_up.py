@@ -59,7 +59,7 @@ class SwingUpSummary(Summary):
             ("training", f"{self.steps} steps, {self.episodes} episodes, {self.training_s:.1f} s"),
             ("trials", self.trials.text),
             ("last model", self.last_model.text()),
-            ("exported policy", f"{self.exported.text()} (of step {self.selected_at_step})"),
+            ("exported policy", f"{self.exported.text()} (network of training step {self.selected_at_step})"),
             ("exported as int16", self.exported_int16.text()),
             *([("behind firmware", behind.text())] if behind is not None else []),
             *([("on PyBullet", again.text())] if again is not None else []),

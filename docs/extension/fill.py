@@ -1,4 +1,8 @@
-"""Fills the marks of a page with what the code says: `<!-- generated: NAME -->` becomes the text of that name."""
+"""Fills the marks of a page with what the code says: `<!-- generated: NAME -->` becomes the text of that name.
+
+Lines that stand between such a mark and `<!-- end of generated -->` are for readers of the Markdown: they say where the
+text is to be found, and the text replaces them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from pathlib import Path
 
 from docs.extension import command_line, records, wire
 
-MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
+END = "<!-- end of generated -->"
+MARK = re.compile(rf"^<!-- generated: ([\w-]+) -->$(?:(?:\n(?!<!--).+)+\n{END}$)?", re.MULTILINE)
 DOCS = Path(__file__).parent.parent
 LIVE_PAGE = "page.html"
 
@@ -52,5 +57,11 @@ TEXTS: dict[str, Callable[[], str]] = {
 
 
 def filled(text: str) -> str:
-    """A page with its marks filled. Raises KeyError for a mark of an unknown name."""
-    return MARK.sub(lambda mark: TEXTS[mark[1]](), text)
+    """A page with its marks filled.
+
+    Raises KeyError for a mark of an unknown name, and ValueError for an end without its mark or after an empty line.
+    """
+    found = MARK.sub(lambda mark: TEXTS[mark[1]](), text)
+    if re.search(rf"^{END}$", found, re.MULTILINE):
+        raise ValueError(f"{END} has no mark, or an empty line or a comment between the two")
+    return found

@@ -145,6 +145,8 @@ def test_stop_during_a_swing_up_ends_the_run(quick_cart_file: Path, tmp_path: Pa
         context.close()
         assert command.end()[0] == 1
     assert "ESTOP" in command.lines[-1]
+    assert "swinging up, attempt 1 of 3 ..." in command.lines
+    assert any(line.startswith("homing the virtual cart") for line in command.lines)
     assert noted.wrong == []
 
 

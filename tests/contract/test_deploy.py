@@ -129,6 +129,9 @@ def test_who_drives_is_recorded(
     if flag is not None:
         assert set(rows["flags"][:-1]) == {flag}
     assert (rows["shadow_duty"][:-1] == rows["shadow_duty"][:-1]).all() == has_shadow
+    latency = json.loads(record.with_suffix(".latency.json").read_text())["latency_us"]["figures"]
+    assert ("inference" in latency) == ("--on-board" not in more)  # there the chip decides, not this host
+    assert ("no inference time: the chip decides" in done.stdout) == ("--on-board" in more)
     if "--on-board" in more:  # a requested duty is in force two ticks later
         assert rows["applied_duty"][2:] == pytest.approx(rows["requested_duty"][:-2], abs=1e-6)
 

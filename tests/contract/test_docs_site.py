@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.extension.fill import END
 from firmware_bridge.faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,14 @@ def test_reference_of_the_built_site_has_each_fault_and_verb(site: Path) -> None
         assert f'id="fault-{name.lower().replace("_", "-")}"' in faults
     assert '<section id="cartpole-robot-deploy">' in verbs
     assert '<section id="cartpole-robot-carts-new">' in verbs
+
+
+def test_built_site_has_the_generated_text_instead_of_the_sentence_about_it(site: Path) -> None:
+    for page in ROOT.glob("docs/*/*.md"):
+        if END in page.read_text(encoding="utf-8"):
+            built = html_of(site, f"{page.parent.name}/{page.stem}.html")
+            assert "builds the page with" not in built, page.name
+            assert "end of generated" not in built, page.name
 
 
 def test_python_reference_shows_a_docstring_and_types(site: Path) -> None:

@@ -130,6 +130,33 @@ def begun(rig: VirtualRig, driver: SwingUpController, strike: Callable[[], objec
     return starting
 
 
+def test_start_reports_its_stages_and_how_it_went(virtual: VirtualRig, driver: SwingUpController) -> None:
+    stages: list[str] = []
+    starting = SwingStart(virtual, driver, on_stage=stages.append)
+    starting.reset(NOWHERE, np.random.default_rng(5))
+    assert starting.newest is not None
+    assert stages == ["swinging up, attempt 1 of 3 ...", f"up after {starting.newest.swing_up_s:.1f} s"]
+    assert starting.newest.text.startswith(f"upright and settled after {starting.newest.swing_up_s:.1f} s, attempt 1, ")
+    failed = dataclasses.replace(starting.newest, swing_ups=2, swing_up_failures=("REVERSALS",))
+    assert ", attempt 2, " in failed.text
+    assert dataclasses.replace(starting.newest, swing_ups=0).text == "not needed: the pole stood upright"
+
+
+def test_second_attempt_is_reported_as_such(virtual: VirtualRig, driver: SwingUpController) -> None:
+    stages: list[str] = []
+
+    def sleep_once() -> None:
+        if len(stages) == 1:
+            raise RigError("COMMAND_TIMEOUT: as if the host had slept")
+
+    starting = SwingStart(virtual, Striking(driver, sleep_once), on_stage=stages.append)
+    starting.reset(NOWHERE, np.random.default_rng(5))
+    assert [stage for stage in stages if "attempt" in stage] == [
+        "swinging up, attempt 1 of 3 ...",
+        "swinging up, attempt 2 of 3 ...",
+    ]
+
+
 def test_estop_in_mid_swing_ends_the_start_named_with_the_motor_off(
     virtual: VirtualRig, driver: SwingUpController
 ) -> None:

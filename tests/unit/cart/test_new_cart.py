@@ -191,6 +191,14 @@ def test_ctrl_c_and_an_end_of_the_answers_leave_nothing_behind(dialogue: Any, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_help_lists_the_figures_that_motors_are_chosen_by(command_line: Callable[..., Any]) -> None:
+    text = " ".join(command_line("carts", "new", "--help").stdout.split())
+    for name, motor in known_motors().items():
+        assert f"{name}: gear {motor.gear_ratio:g}:1, {motor.no_load_speed_rpm:g} rpm and " in text
+    assert "encoder 64 counts a turn" in text
+    assert "10 V, no encoder" in text
+
+
 def test_a_file_that_exists_is_not_touched(tmp_path: Path, command_line: Any) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("mine")

@@ -171,12 +171,15 @@ def test_swing_with_the_cart_held_shows_no_sign_and_needs_one(importer: Importer
         angles.append(theta[0])
     held = {"t": time, "t_host": time, "x": np.zeros(300), "theta": np.array(angles[::20]), "u": np.zeros(300)}
     message = importer.refusal(PLAIN.columns(held), PLAIN.map_text(duty_sign=None))
-    assert "the motion does not show it: the cart hardly accelerates" in message
+    assert "the motion does not show it: both signs fit the pole's motion about equally well" in message
     assert "--angle-sign 1 or --angle-sign -1" in message
     found = importer.found(PLAIN.columns(held), PLAIN.map_text(angle_sign=-1, duty_sign=None))
     assert (found["angle_sign"], found["angle"]["sign"], found["duty"]["is_needed"]) == (-1, None, False)
     assert found["angle"]["is_zero_right"] is True
     assert "the motion does not show it" in importer.stderr
+    importer.out.unlink()
+    _, stdout = importer.run(PLAIN.columns(held), PLAIN.map_text(angle_sign=-1, duty_sign=None))
+    assert "angle sign     -1: as given, for the motion does not tell which; of the pole's" in stdout
 
 
 def test_missing_rows_are_reported_as_gaps(importer: Importer, truth: Columns) -> None:

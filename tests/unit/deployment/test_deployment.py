@@ -112,7 +112,7 @@ def test_everything_is_as_before_afterwards() -> None:
     frozen = gc.get_freeze_count()
     with punctual() as settings:
         assert not gc.isenabled()
-        assert {setting.name for setting in settings} >= {"garbage collection off", "SCHED_FIFO", "memory locked"}
+        assert {setting.name for setting in settings} >= {"garbage collection paused", "SCHED_FIFO", "memory locked"}
         assert all(setting.is_on or setting.why_not for setting in settings)
         on = {setting.name for setting in settings if setting.is_on}
         if "SCHED_FIFO" in on:
@@ -135,7 +135,7 @@ def test_bytes_of_serial_ports_come_first_and_the_kernel_is_as_before_afterwards
 
     before = niceness()
     with punctual() as settings:
-        (setting,) = [each for each in settings if each.name == "serial bytes first"]
+        (setting,) = [each for each in settings if each.name == "priority for serial ports"]
         within = niceness()
         with punctual():  # as the loop's process within the virtual cart's
             pass

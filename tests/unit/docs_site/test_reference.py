@@ -6,6 +6,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+import pytest
+
 from cartpole_robot.cart.params import SECTIONS
 from cartpole_robot.commands.cli import VERB_GROUPS
 from cartpole_robot.policy.interface import Interface
@@ -13,7 +15,7 @@ from cartpole_robot.recording.format import COLUMNS, Flag
 from cartpole_robot.training.config import TrainingConfig
 from docs.extension import command_line, records, wire
 from docs.extension.command_check import every_verb
-from docs.extension.fill import TEXTS, filled
+from docs.extension.fill import END, TEXTS, filled
 from docs.extension.shell import pages
 from docs.extension.source import entry_comments, field_comments
 from docs.extension.tables import table
@@ -114,6 +116,23 @@ def test_every_text_is_on_a_page_and_every_mark_has_a_text() -> None:
     assert used - {"faults"} <= set(TEXTS)
     assert set(TEXTS) - used <= {"notebooks"}  # where there are no notebooks, no page lists them
     assert "generated:" not in filled("<!-- generated: faults -->")
+
+
+@pytest.mark.parametrize("name", sorted(set(TEXTS) - {"live-page", "more-pages"}))  # the front page has other text
+def test_reader_of_the_markdown_learns_where_a_generated_text_is(name: str) -> None:
+    (stand_in,) = [
+        found
+        for page in pages()
+        for found in re.findall(rf"<!-- generated: {name} -->\n(.+?)\n{END}\n", page.read_text(), re.DOTALL)
+    ]
+    assert "`make docs`" in stand_in
+    page = f"before\n\n<!-- generated: {name} -->\n{stand_in}\n{END}\n\nafter\n"
+    assert filled(page) == f"before\n\n{TEXTS[name]()}\n\nafter\n"
+
+
+def test_end_of_generated_text_without_its_mark_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no mark"):
+        filled(f"<!-- generated: faults -->\nA sentence.\n\nAnother paragraph.\n{END}\n")
 
 
 def test_cells_cannot_break_a_table() -> None:

@@ -24,10 +24,17 @@ from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import COLUMNS, Flag, Recording
 from cartpole_robot.recording.journal import MAGIC, journal_of
-from cartpole_robot.recording.metadata import ControllerRecord, DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
+from cartpole_robot.recording.metadata import (
+    ControllerRecord,
+    DeploymentRecord,
+    Outcome,
+    RecordingMetadata,
+    RolloutEnd,
+    SwingUpRecord,
+)
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
-from cartpole_robot.recording.summary import recording_summary
+from cartpole_robot.recording.summary import recording_summary, recording_text
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rollout.loop import StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
@@ -562,6 +569,22 @@ def test_mistakes_leave_no_file_behind(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_summary_has_the_swing_up_and_names_an_imported_file_as_the_source(tmp_path: Path) -> None:
+    swing_up = SwingUpRecord(swing_up_s=2.14, swing_ups=2, swing_up_farthest_m=0.365, swing_up_failures=("REVERSALS",))
+    with Recorder(tmp_path / "r.parquet", metadata()) as recorder:
+        for tick in range(5):
+            recorder.append(measured(tick), 1.0, 0.2, 1.0, 0)
+        file = recorder.close(Outcome(end=RolloutEnd.DURATION, steps=4, swing_up=swing_up))
+    summary = recording_summary(read_recording(file))
+    assert summary["swing_up"] == dataclasses.asdict(swing_up)
+    text = recording_text(summary)
+    assert "  swing-up       upright and settled after 2.1 s, attempt 2, 365 mm from the middle at most\n" in text
+    assert "  policy         lqr\n" in text
+    text = recording_text({**summary, "is_imported": True, "policy": "log.csv", "seed": None, "swing_up": None})
+    assert "  source         log.csv\n" in text
+    assert not any(word in text for word in ("policy", "seed", "swing-up"))
 
 
 def test_nan_is_no_power_in_the_summary(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_command_exports_a_model_file(model_file: Path, tmp_path: Path, command_
     done = command_here("export", model_file, "--cart", "gym", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "header         none: its network has two hidden layers, tanh; the int16 form takes" in done.stdout
-    assert "100 survived all 500" in done.stdout
+    assert "survived 100 of 100 fresh episodes of 500 steps" in done.stdout
     assert "trials         passed all 105" in done.stdout
     record = json.loads(command_here("evaluate", tmp_path / "out", "--episodes", 5, "--json").stdout)
     assert record["episodes_survived"] == 5
