@@ -144,10 +144,10 @@ def _hurry_serial_bytes() -> Callable[[], object]:
 def _unbound_workers() -> list[int]:
     """The process numbers of the kernel's workers that no processor owns."""
     found = []
-    for comm in Path("/proc").glob("[0-9]*/comm"):
-        with suppress(OSError):
-            if comm.read_text().startswith("kworker/u"):
-                found.append(int(comm.parent.name))
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{number}/comm").read_text().startswith("kworker/u"):
+                found.append(int(number))
     return found
 
 

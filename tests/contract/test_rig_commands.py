@@ -278,9 +278,12 @@ def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, quick_cart_file:
     begin = position_mm()
     watch(1.5, b"\x1b[C")
     moved = position_mm()
-    watch(0.8)
-    rested = position_mm()
-    watch(0.5)
+    for _ in range(6):  # a busy machine draws late
+        watch(0.5)
+        rested = position_mm()
+        watch(0.5)
+        if position_mm() == rested:
+            break
     assert moved - begin > 30.0, screen[-400:]
     assert position_mm() == rested, "it stands"
     assert rested - moved < 150.0

@@ -160,7 +160,7 @@ def run_case(case: str, policy: str, folder: str) -> Outcome:
 
 
 def run_cases(cases: list[str], policy: str, folder: Path) -> None:
-    """All cases, `AT_ONCE` at a time; prints each outcome."""
+    """All cases, `AT_ONCE` at a time; prints each outcome. Raises `RuntimeError` if a case could not be played."""
     cases = sorted(cases, key=lambda case: "flood" in case)  # these keep a processor busy: let them keep it from few
     waiting, running = list(enumerate(cases)), {}
     while waiting or running:
@@ -180,8 +180,10 @@ def run_cases(cases: list[str], policy: str, folder: Path) -> None:
                 os._exit(0)
             os.close(writer)
             running[child] = reader
-        child, _ = os.wait()
+        child, status = os.wait()
         with os.fdopen(running.pop(child)) as file:
+            if status:
+                raise RuntimeError("a case could not be played; its error is above")
             print(file.read(), flush=True)
 
 
@@ -196,7 +198,7 @@ def shorten() -> None:
     def refused(*_: object) -> None:
         raise OSError(1, "not in this test")
 
-    for name in ("_run_first", "_pin"):
+    for name in ("_run_first", "_pin", "_hurry_serial_bytes"):
         setattr(cartpole_robot.deployment.realtime, name, refused)
 
 
