@@ -45,19 +45,24 @@ fresh: ## as root: demo and test in empty Debian systems (an hour)
 demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under runs/
 	$(BIN)/cartpole-robot demo
 
-# Most tests compute, and some wait: one process more than processors keeps all busy. They run when nothing else wants a
-# processor, next to the tests that keep real time, which mostly wait: at most three of those at a time.
+# Most tests compute, and some wait: one process more than processors keeps all busy. Real-time tests mostly wait: a
+# test shares the processors with at most two others.
 PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
-YIELDING := $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nice -n 19)
 PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder
-PARALLEL := $(YIELDING) $(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m 'not realtime and not long'
-REALTIME := $(PYTEST) --numprocesses 3 --dist loadfile -m 'realtime and not long'
-CHECK = $(YIELDING) $(MAKE) --no-print-directory check
-BESIDE := $(BIN)/python -m tests.side_by_side
+PARALLEL := $(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m "not realtime and not long"
+REALTIME := $(PYTEST) --numprocesses 3 --dist loadfile -m "realtime and not long"
+CHECK = $(MAKE) --no-print-directory check
 
 test: $(STAMP) packages ## lint, types, architecture, tests
-	@echo "the tests that keep real time and make check run next to the others; their output follows"
-	$(BESIDE) "$(PARALLEL)" --beside "$(REALTIME)" --beside "$(CHECK)"
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	echo "make check runs next to the tests; its output follows theirs"; \
+	$(CHECK) >"$$log" 2>&1 & check=$$!; \
+	failed=""; \
+	$(PARALLEL) || failed=" tests"; \
+	wait "$$check" || failed=" check$$failed"; \
+	cat "$$log"; \
+	if [ -n "$$failed" ]; then echo "make test: failed:$$failed" >&2; exit 1; fi
+	$(REALTIME)
 	@$(MAKE) --silent packages
 
 check: $(STAMP) ## lint, types, architecture
@@ -67,7 +72,8 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/lint-imports
 
 pytest: $(STAMP) packages ## the tests only
-	$(BESIDE) "$(PARALLEL)" --beside "$(REALTIME)"
+	$(PARALLEL)
+	$(REALTIME)
 	@$(MAKE) --silent packages
 
 test-long: $(STAMP) packages ## the tests that make test leaves out: whole campaigns, wheels, notebooks, more mutants

@@ -144,10 +144,10 @@ def _hurry_serial_bytes() -> Callable[[], object]:
 def _unbound_workers() -> list[int]:
     """The process numbers of the kernel's workers that no processor owns."""
     found = []
-    for number in filter(str.isdigit, os.listdir("/proc")):
+    for process in Path("/proc").iterdir():
         with suppress(OSError):  # it has ended meanwhile
-            if Path(f"/proc/{number}/comm").read_text().startswith("kworker/u"):
-                found.append(int(number))
+            if process.name.isdigit() and (process / "comm").read_text().startswith("kworker/u"):
+                found.append(int(process.name))
     return found
 
 
