@@ -51,6 +51,7 @@ def html_of(site: Path, page: str) -> str:
     return str(article)
 
 
+@pytest.mark.long
 def test_reference_of_the_built_site_has_each_fault_and_verb(site: Path) -> None:
     faults, verbs = html_of(site, "reference/faults.html"), html_of(site, "reference/command_line.html")
     for name in FAULTS:
@@ -59,6 +60,7 @@ def test_reference_of_the_built_site_has_each_fault_and_verb(site: Path) -> None
     assert '<section id="cartpole-robot-carts-new">' in verbs
 
 
+@pytest.mark.long
 def test_built_site_has_the_generated_text_instead_of_the_sentence_about_it(site: Path) -> None:
     for page in ROOT.glob("docs/*/*.md"):
         if END in page.read_text(encoding="utf-8"):
@@ -67,12 +69,14 @@ def test_built_site_has_the_generated_text_instead_of_the_sentence_about_it(site
             assert "end of generated" not in built, page.name
 
 
+@pytest.mark.long
 def test_python_reference_shows_a_docstring_and_types(site: Path) -> None:
     page = html_of(site, "reference/python_api.html")
     assert 'id="cartpole_robot.policy.bundle.load_policy"' in page
     assert "The bundle in that file" in page
 
 
+@pytest.mark.long
 def test_first_use_of_a_term_links_to_the_glossary_and_later_ones_do_not(site: Path) -> None:
     page = html_of(site, "guides/training.html")
     links = re.findall(r'href="\.\./start/glossary\.html#(term-[\w-]+)"', page)
@@ -80,6 +84,7 @@ def test_first_use_of_a_term_links_to_the_glossary_and_later_ones_do_not(site: P
     assert len(links) == len(set(links))
 
 
+@pytest.mark.long
 def test_no_page_asks_another_machine_for_anything(site: Path) -> None:
     asked = {
         found
@@ -89,6 +94,7 @@ def test_no_page_asks_another_machine_for_anything(site: Path) -> None:
     assert asked == set()
 
 
+@pytest.mark.long
 def test_every_link_inside_the_site_has_a_target(site: Path) -> None:
     missing = []
     for page in site.rglob("*.html"):
@@ -102,6 +108,7 @@ def test_every_link_inside_the_site_has_a_target(site: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.long
 def test_live_page_is_framed_only_where_it_has_been_made(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from docs.extension import fill
 

@@ -84,6 +84,7 @@ def test_deploy_drives_with_it_and_watches_it(
         assert len(read_recording(file).rows) > 40
 
 
+@pytest.mark.long
 def test_stability_map_gives_it_every_duty(
     policies: dict[Output, Path], tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:

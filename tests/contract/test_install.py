@@ -158,6 +158,7 @@ def tiny(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_package_without_a_wheel_is_left_out_and_named_and_so_is_pybullet_without_a_compiler(
     tiny: Path, programs: Path
 ) -> None:

@@ -61,7 +61,8 @@ def test_outputs_are_cleared(name: str) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
-@pytest.mark.parametrize("name", ["first_policy", pytest.param("your_own_csv", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(set(FINDINGS) - {LONG}))
 def test_notebook_finds_what_it_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_notebook(name, [FINDINGS[name]], {}, tmp_path, monkeypatch)
 

@@ -59,6 +59,7 @@ def test_environment_and_vector_of_environments_are_native(python: Run, cart: st
     assert first == f"NativeSimRig {second}"
 
 
+@pytest.mark.long
 def test_verbs_run_and_say_so_once(python: Run, tmp_path: Path) -> None:
     preset = tmp_path / "short.toml"
     recommended = (ROOT / "cartpole_robot" / "training" / "presets" / "recommended.toml").read_text()

@@ -143,6 +143,7 @@ def test_signal_ends_a_learning_on_the_cart_with_a_checkpoint(tmp_path: Path) ->
     assert len(LearningLog.load(checkpoint).episodes) > 0
 
 
+@pytest.mark.long
 def test_run_that_was_moved_resumes_into_its_own_folder_and_only_once(
     tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:

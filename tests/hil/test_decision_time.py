@@ -155,6 +155,7 @@ def test_chip_remembers_as_its_twin_on_the_host_does(chip_tools: None, history: 
         assert rig.link.health().late_commands == 0
 
 
+@pytest.mark.long
 def test_deploy_drives_the_emulated_chip_by_a_policy_with_history(
     chip_tools: None, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:

@@ -120,6 +120,7 @@ def test_self_test_runs_from_boot_on_and_passes_before_anybody_can_home(rig: Avr
     assert rig.link.policy().self_test == 2
 
 
+@pytest.mark.long
 def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartParams) -> None:
     """A control period of 2 ms is too short for 100 units and the safety ticks between them."""
     assert cart.encoders is not None

@@ -109,6 +109,7 @@ def test_ended_and_silent_emulators_are_named(second_emulator_tools: None, monke
     chip.close()
 
 
+@pytest.mark.long
 def test_both_emulators_move_the_same_pins_at_the_same_cycles(second_emulator_tools: None) -> None:
     """Homing, fifty steps, the e-stop; limits in cycles of 62.5 ns."""
     found = compare_emulators(Subject(policy=Path("lqr"), cart="diy_arduino"))

@@ -76,6 +76,7 @@ def test_chip_and_virtual_rig_have_equal_counts(rig: AvrRig, seed: int) -> None:
     assert figures["lost_bottoms"] == 0
 
 
+@pytest.mark.long
 def test_second_emulator_makes_the_same_steps(image: Path, second_emulator_tools: None) -> None:
     """Homing, fifty steps and the e-stop, the same inputs in each millisecond; every edge of STEP at its cycle."""
     subject = Subject(policy=Path("lqr"), cart="diy_stepper")

@@ -57,7 +57,10 @@ def trained(env: gymnasium.Env, steps: int) -> DQN:
 
 @pytest.mark.parametrize(
     ("there", "here"),
-    [pytest.param(GYMNASIUMS, OURS, id="in"), pytest.param(OURS, GYMNASIUMS, id="out", marks=pytest.mark.long)],
+    [
+        pytest.param(GYMNASIUMS, OURS, id="in", marks=pytest.mark.long),
+        pytest.param(OURS, GYMNASIUMS, id="out", marks=pytest.mark.long),
+    ],
 )
 def test_model_trained_there_runs_and_learns_here(
     tmp_path: Path, one_thread: None, there: dict[str, str], here: dict[str, str]

@@ -19,12 +19,12 @@ TICKS = 10_000  # of an armed cart
     ("cart_name", "seed"),
     [
         ("as shipped", 0),
-        ("as shipped", 1),
-        ("sluggish", 2),
-        ("quick", 3),
+        pytest.param("as shipped", 1, marks=pytest.mark.long),
+        pytest.param("sluggish", 2, marks=pytest.mark.long),
+        pytest.param("quick", 3, marks=pytest.mark.long),
         ("quanser", 4),
         ("stepper", 5),
-        ("late stepper", 6),
+        pytest.param("late stepper", 6, marks=pytest.mark.long),
     ],
 )
 def test_firmware_answers_alike_over_random_ticks(cart_name: str, seed: int) -> None:

@@ -148,6 +148,7 @@ def test_force_points_toward_plus_x_and_the_pole_leans_toward_it(gym_cart: CartP
     plant.close()
 
 
+@pytest.mark.long
 def test_closed_plants_free_their_clients() -> None:
     """Opens more plants, one after another, than PyBullet's 1000 clients."""
     body = carts()[0]

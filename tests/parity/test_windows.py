@@ -296,6 +296,7 @@ def beginning_of(series: Series, seconds: float) -> Series:
 REQUEST = IdentifyRequest(terms=("motor_gain",), window_s=0.5)
 
 
+@pytest.mark.long
 @pytest.mark.pybullet
 def test_identification_is_the_same_on_both_engines(recording: Path) -> None:
     series = [beginning_of(series_of(read_recording(recording)), 6.0)]

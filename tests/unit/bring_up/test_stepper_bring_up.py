@@ -40,7 +40,13 @@ def run(
     return bring_up(request(out, until), line=CartLine("virtual", CART, plant=plant, wires=wires))
 
 
-@pytest.mark.parametrize("signs", [Signs(motor=True), Signs(pole=True), Signs(motor=True, pole=True)])
+@pytest.mark.parametrize(
+    "signs",
+    [
+        *(pytest.param(each, marks=pytest.mark.long) for each in (Signs(motor=True), Signs(pole=True))),
+        Signs(motor=True, pole=True),
+    ],
+)
 def test_reversed_wires_are_found_at_homing_and_written_into_the_cart_file(signs: Signs, tmp_path: Path) -> None:
     done = run(tmp_path / "out", StageName.IDENTIFY, wires=signs.wired)
     assert done.failure is None
@@ -55,6 +61,7 @@ def test_reversed_wires_are_found_at_homing_and_written_into_the_cart_file(signs
             assert cart.sources[f"firmware.{key}"] == "measured: bring-up, at home"
 
 
+@pytest.mark.long
 def test_hidden_cart_comes_to_a_balanced_minute_by_the_file_alone(tmp_path: Path) -> None:
     plant, changes, signs = hidden_stepper(TUNED_SEED, 2)
     assert changes["settling_s"] > 1.8, "motor and belt settle nearly twice as slowly as in the file"

@@ -48,7 +48,14 @@ def compared(simulated: str, recorded: Path, **changes: object) -> Comparison:
     return compare(CompareRequest(simulated=simulated, recorded=recorded, workers=0, **changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("name", "factor"), [("pole_length", 1.15), ("settling", 3.0), ("steps_per_m", 0.95)])
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("pole_length", 1.15),
+        pytest.param("settling", 3.0, marks=pytest.mark.long),
+        pytest.param("steps_per_m", 0.95, marks=pytest.mark.long),
+    ],
+)
 def test_term_that_is_wrong_is_blamed(name: str, factor: float, tmp_path: Path) -> None:
     found = compared(CART, driven(with_term(name, factor), tmp_path / "cart"))
     assert found.attribution is not None

@@ -263,6 +263,7 @@ def _a_row_of_each_part(cart: CartParams, ranges: ScoreRanges) -> tuple[Row, ...
     return tuple({row.part: row for row in rows_of(cart, ranges)}.values())
 
 
+@pytest.mark.long
 def test_score_prints_its_figures_and_finds_them_again_in_its_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

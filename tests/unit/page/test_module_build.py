@@ -55,7 +55,7 @@ def test_module_of_the_other_drive_is_not_current(copy_of_sources: Path) -> None
 
 
 @needs_module
-@pytest.mark.parametrize("drive", DRIVES)
+@pytest.mark.parametrize("drive", [DRIVES[0], *(pytest.param(each, marks=pytest.mark.long) for each in DRIVES[1:])])
 def test_changed_source_makes_the_module_stale_and_a_build_current(copy_of_sources: Path, drive: str) -> None:
     assert not module_build.is_current(copy_of_sources, drive)
     module_build.build(read_protocol().hash, copy_of_sources, drive=drive)
@@ -67,6 +67,7 @@ def test_changed_source_makes_the_module_stale_and_a_build_current(copy_of_sourc
     assert not module_build.is_current(copy_of_sources, drive)
 
 
+@pytest.mark.long
 @needs_module
 @pytest.mark.parametrize("drive", DRIVES)
 def test_sources_compile_without_a_warning(copy_of_sources: Path, drive: str) -> None:

@@ -137,6 +137,7 @@ def lines_of(contents: dict[str, Any]) -> list[str]:
     return [*lines, "begin"]
 
 
+@pytest.mark.long
 @needs_node
 @pytest.mark.parametrize("name", ["as shipped", "sluggish", "stepper", "late stepper"])
 def test_no_undefined_behaviour_in_a_visit_and_the_same_states_as_webassembly(folder: Path, name: str) -> None:

@@ -41,6 +41,7 @@ def test_evaluation_continues_with_the_episodes_of_its_file(tmp_path: Path, monk
     assert {**judge(request(file)), "note": None} == {**whole, "note": None}
 
 
+@pytest.mark.long
 def test_file_of_another_evaluation_or_of_something_else_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "night.json"
     judge(request(file, episodes=1))

@@ -160,6 +160,7 @@ def trained(config: TrainingConfig, steps: int) -> tuple[TrainingState, GreedyEv
     return state, GreedyEvaluation(state, config, judging)
 
 
+@pytest.mark.long
 def test_a_network_is_selected_by_its_worst_figure_against_the_regulator(tmp_path: Path) -> None:
     config = dataclasses.replace(PRECISE, history_length=1, averaged_steps=None)
     state, looking = trained(config, 100)
