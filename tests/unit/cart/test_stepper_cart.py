@@ -98,6 +98,16 @@ def test_equivalent_motor_follows_the_body() -> None:
             "force_n = { value = [-3.0, 3.0]",
             "has force_n, expected duty: shares of the largest",
         ),
+        (
+            "homing_speed_m_s = { value = 0.08",
+            "homing_speed_m_s = { value = 0.5",
+            "firmware.homing_speed_m_s = 0.5 stops 18.7 mm behind a switch, and limits.end_stop_m = 0.48 is 10 mm",
+        ),
+        (
+            "homing_speed_m_s = { value = 0.08",
+            "homing_speed_m_s = { value = 2.0",
+            "firmware.homing_speed_m_s = 2, expected at most stepper.maximum_speed_m_s = 1;",
+        ),
         ("physics_step_s = 0.001", "physics_step_s = 0.002", "timing.physics_step_s = 0.002, expected 0.001"),
     ],
 )
