@@ -15,8 +15,8 @@ from cartpole_robot.compare.attribution import BLAMED_OF_A_STEPPER, LOST_STEPS
 from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare
 from cartpole_robot.compare.words import loop_rows, report_text, summary
 from cartpole_robot.errors import UsageError
-from cartpole_robot.open_loop.model import TERMS, freed, model_of
 from cartpole_robot.open_loop.lost_steps import lost_steps
+from cartpole_robot.open_loop.model import TERMS, freed, model_of
 from cartpole_robot.open_loop.series import driven_part, part_of, series_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
