@@ -7,8 +7,10 @@ from typing import Any
 
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.errors import UsageError
-from firmware_bridge.constants import HOMING_DUTY_MOST
+from firmware_bridge.constants import HOMING_DUTY_MOST, TICK_S
+from firmware_bridge.protocol import read_constants
 
+_SEEN_S = (read_constants("limits.h")["CONTACT_SAMPLES"] + 1) * TICK_S  # from a switch that closes to the braking
 _MOST_REVERSALS_PER_S = 500
 _WITHOUT_LIMIT: dict[str, Any] = {
     "homing_duty": HOMING_DUTY_MOST,
@@ -66,6 +68,31 @@ def fill_for_stepper(plain: dict[str, dict[str, Any]], sources: dict[str, str], 
         sources["encoders.cart_counts_per_m"] = "derived: stepper.steps_per_m"
     for field in dataclasses.fields(SECTIONS["motor"]):
         sources[f"motor.{field.name}"] = _DERIVED
+
+
+def check_homing(cart: CartParams, where: str) -> None:
+    """Raises `UsageError` beginning with `where` for a stepper that homes faster than it drives, or cannot stop.
+
+    While it homes a stepper brakes with the share `homing_duty` of its largest acceleration.
+    """
+    stepper, firmware = cart.stepper, cart.firmware
+    if stepper is None or firmware is None:
+        return
+    speed = firmware.homing_speed_m_s
+    if speed > stepper.maximum_speed_m_s:
+        raise UsageError(
+            f"{where}: firmware.homing_speed_m_s = {speed:g}, expected at most stepper.maximum_speed_m_s = "
+            f"{stepper.maximum_speed_m_s:g}; home more slowly"
+        )
+    if cart.limits.end_stop_m is None:
+        return
+    needed_m = speed * _SEEN_S + speed**2 / (2.0 * firmware.homing_duty * stepper.maximum_acceleration_m_s2)
+    room_m = cart.limits.end_stop_m - firmware.switch_m
+    if needed_m > room_m:
+        raise UsageError(
+            f"{where}: firmware.homing_speed_m_s = {speed:g} stops {1000.0 * needed_m:.3g} mm behind a switch, and "
+            f"limits.end_stop_m = {cart.limits.end_stop_m:g} is {1000.0 * room_m:.3g} mm behind it; home more slowly"
+        )
 
 
 def keys_in_file(cart: CartParams, section: str) -> tuple[str, ...]:

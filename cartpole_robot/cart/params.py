@@ -137,10 +137,11 @@ class CartParams:
             2 <= len(duties) <= MAX_OUTPUTS,
             f"{name} has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
         )
+        largest = "motor.stall_force_n" if self.stepper is None else "stepper.maximum_acceleration_m_s2"
         for duty in duties:
             require(
                 math.isfinite(duty) and abs(duty) <= 1.0,
-                f"{name} asks for duty {duty:g}, expected -1 to 1; lower it, or raise motor.stall_force_n",
+                f"{name} asks for duty {duty:g}, expected -1 to 1; lower it, or raise {largest}",
             )
         require(len(set(duties)) == len(duties), f"{name} {list(duties)} has equal entries; make them differ")
         require(

@@ -246,6 +246,11 @@ def nominal_value(cart: CartParams, key: str, *, where: str) -> float:
             f"{where}: {key} belongs to a DC motor, and the cart {cart.name!r} has a stepper; draw one of "
             "stepper.pull_out_force_n, stepper.settling_s and the sections pole_cart, friction and delay"
         )
+    if cart.stepper is None and key.startswith("stepper."):
+        raise UsageError(
+            f"{where}: {key} belongs to a stepper, and the cart {cart.name!r} has a DC motor; draw one of the sections "
+            "pole_cart, motor, friction and delay"
+        )
     if key in _KNOWN_TO_FIRMWARE:
         raise UsageError(
             f"{where}: {key} is what the firmware counts with, and no cart differs from it unknown; leave it out"

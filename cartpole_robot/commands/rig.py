@@ -261,7 +261,8 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
 
     browser_port = options.browser_port_of(arguments)
     cart = load_cart(arguments.cart)
-    profile, note = fitting(load_profile(WORKBENCH if arguments.profile is None else arguments.profile), cart.motor)
+    chosen = load_profile(WORKBENCH if arguments.profile is None else arguments.profile)
+    profile, note = fitting(chosen, cart.motor, has_stepper=cart.stepper is not None)
     mistake = Mistake(arguments.mistake) if arguments.mistake else None
     is_built = arguments.by_hand or mistake is not None
     built = built_cart(cart, mistake) if is_built else cart

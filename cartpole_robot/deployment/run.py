@@ -412,7 +412,9 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
-    profile, note = fitting(load_profile(request.profile or WORKBENCH), cart.motor)
+    profile, note = fitting(
+        load_profile(request.profile or WORKBENCH), cart.motor, has_stepper=cart.stepper is not None
+    )
     if note is not None:
         print(note, file=sys.stderr)
     from cartpole_robot.deployment.cart_process import cart_process

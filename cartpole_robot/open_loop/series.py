@@ -67,7 +67,9 @@ class Series:
         return times_s
 
     def stretches(self) -> list[tuple[int, int]]:
-        """(first, one past the last) entry of each stretch without gaps."""
+        """(first, one past the last) entry of each stretch without gaps; none of a series without entries."""
+        if not self.begins:
+            return []
         return list(zip(self.begins, [*self.begins[1:], len(self)], strict=True))
 
 

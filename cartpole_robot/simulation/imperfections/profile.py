@@ -72,10 +72,18 @@ def load_profile(profile: str | Path) -> Profile:
         return _parsed(file)
 
 
-def fitting(profile: Profile, motor: Motor) -> tuple[Profile, str | None]:
-    """`profile` without what the cart file of that motor says too little for, and a note on what is left out."""
+def fitting(profile: Profile, motor: Motor, *, has_stepper: bool = False) -> tuple[Profile, str | None]:
+    """`profile` without what the cart file of that motor says too little for, and a note on what is left out.
+
+    With `has_stepper` the motor stands for a stepper, whose current no cart file gives.
+    """
     if profile.supply is None or (motor.supply_voltage_v is not None and motor.stall_current_a is not None):
         return profile, None
+    if has_stepper:
+        return dataclasses.replace(profile, supply=None), (
+            f"profile {profile.name}: the supply stands still, because no simulation has the current of a stepper's "
+            "driver"
+        )
     return dataclasses.replace(profile, supply=None), (
         f"profile {profile.name}: the supply stands still, because the cart file has no motor.supply_voltage_v and "
         "motor.stall_current_a to compute its current from"

@@ -98,6 +98,21 @@ def test_equivalent_motor_follows_the_body() -> None:
             "force_n = { value = [-3.0, 3.0]",
             "has force_n, expected duty: shares of the largest",
         ),
+        (
+            "homing_speed_m_s = { value = 0.08",
+            "homing_speed_m_s = { value = 0.5",
+            "firmware.homing_speed_m_s = 0.5 stops 18.7 mm behind a switch, and limits.end_stop_m = 0.48 is 10 mm",
+        ),
+        (
+            "homing_speed_m_s = { value = 0.08",
+            "homing_speed_m_s = { value = 2.0",
+            "firmware.homing_speed_m_s = 2, expected at most stepper.maximum_speed_m_s = 1;",
+        ),
+        (
+            "[-0.15, 0.15]",
+            "[-1.5, 1.5]",
+            "duty -1.5, expected -1 to 1; lower it, or raise stepper.maximum_acceleration",
+        ),
         ("physics_step_s = 0.001", "physics_step_s = 0.002", "timing.physics_step_s = 0.002, expected 0.001"),
     ],
 )
@@ -165,3 +180,10 @@ def test_shipped_ranges_draw_what_the_firmware_does_not_know() -> None:
 def test_ranges_that_no_stepper_has_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         load_randomization(written(tmp_path, "format = 1\n" + text), load_cart("diy_stepper"))
+
+
+def test_ranges_of_a_stepper_are_refused_for_a_dc_motor() -> None:
+    with pytest.raises(
+        UsageError, match=r"stepper\.\w+ belongs to a stepper, and the cart 'diy_arduino' has a DC motor"
+    ):
+        load_randomization(Path("diy_stepper"), load_cart("diy_arduino"))

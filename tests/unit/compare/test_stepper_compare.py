@@ -15,11 +15,14 @@ from cartpole_robot.compare.attribution import BLAMED_OF_A_STEPPER, LOST_STEPS
 from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare
 from cartpole_robot.compare.words import loop_rows, report_text, summary
 from cartpole_robot.errors import UsageError
+from cartpole_robot.open_loop.lost_steps import lost_steps
 from cartpole_robot.open_loop.model import TERMS, freed, model_of
+from cartpole_robot.open_loop.series import driven_part, part_of, series_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.hanging import HangingRequest, excite_hanging
+from cartpole_robot.simulation.engine import Engine
 from tests.unit.identify.test_stepper_identification import slipping
 
 CART = "diy_stepper"
@@ -138,3 +141,14 @@ def test_other_drives_boards_and_equal_readings(tmp_path: Path, capsys: pytest.C
     assert "1 m/s and 12 m/s²" in note
     half = next(h for h in found.open_loop.horizons if h.horizon_s == 0.5)
     assert half.rmse[0].value < 2e-4  # the recording's board made the steps
+
+
+def test_recording_whose_motor_is_off_throughout_has_no_lost_steps(tmp_path: Path) -> None:
+    series = series_of(read_recording(driven(load_cart(CART), tmp_path / "cart")))
+    assert series.is_coasting is not None
+    swings = part_of(series, int(series.is_coasting.argmax()), len(series))
+    assert len(swings) > 100
+    assert len(driven_part(swings)) == 0
+    assert driven_part(swings).stretches() == []
+    model = freed(model_of(load_cart(CART)))
+    assert lost_steps(driven_part(swings), model, Engine.NATIVE) == []

@@ -244,6 +244,11 @@ def test_cart_of_unknown_current_keeps_a_supply_that_stands_still() -> None:
     assert profile == dataclasses.replace(WORKBENCH, supply=None)
     assert note is not None
     assert "the supply stands still" in note
+    assert "motor.stall_current_a" in note
+    note = fitting(WORKBENCH, dataclasses.replace(MOTOR, stall_current_a=None), has_stepper=True)[1]
+    assert note is not None
+    assert "the supply stands still" in note
+    assert "motor." not in note
     assert fitting(WORKBENCH, MOTOR) == (WORKBENCH, None)
 
 
