@@ -69,7 +69,7 @@ def _add_flash(flash: Parser) -> None:
 def _add_size(size: Parser) -> None:
     examples(size, "--json")
     size.set_defaults(run=_size, extra="sim")
-    _add_drive(size)
+    _add_drive(size, otherwise="dc")
     options.json(size)
 
 
@@ -99,12 +99,12 @@ def _add_policy(verb: argparse.ArgumentParser) -> None:
     options.cart(verb, what="the cart that the image is for", otherwise="the policy's own")
 
 
-def _add_drive(verb: argparse.ArgumentParser) -> None:
+def _add_drive(verb: argparse.ArgumentParser, otherwise: str = "the cart's, else dc") -> None:
     verb.add_argument(
         "--drive",
         choices=[drive.value for drive in Drive],
         help="what the image drives: a DC motor on a bridge, or a stepper behind a STEP/DIR driver "
-        "(default: the cart's, else dc)",
+        f"(default: {otherwise})",
     )
 
 

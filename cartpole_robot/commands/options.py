@@ -22,6 +22,7 @@ from cartpole_robot.simulation.engine import Engine
 
 POLICYS_CART = f"the policy's own; required with {LQR}"
 DIY_CART = "diy_arduino"  # the default cart of the verbs for hardware
+RANGES = ("diy_arduino", "diy_stepper")  # as `randomization.ranges_names()`, which needs NumPy
 
 
 def values(choices: type[enum.StrEnum]) -> list[str]:
@@ -135,7 +136,7 @@ def duration_s(verb: Parser, *, default: float, what: str = "longest duration") 
 
 def randomize(verb: Parser, *, what: str = "draw the cart of each episode from these ranges") -> None:
     """`--randomize`."""
-    text = f"{what}: a .toml file, or the name {DIY_CART}"
+    text = f"{what}: a .toml file, or the name {' or '.join(RANGES)}"
     verb.add_argument("--randomize", type=Path, metavar="NAME|FILE", help=text)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from cartpole_robot.cart.randomization import ranges_names
 from cartpole_robot.commands.cli import _parsed
+from cartpole_robot.commands.options import RANGES
 from cartpole_robot.compare.open_loop import Tube
 from cartpole_robot.deployment.run import DeployRequest
 from cartpole_robot.experiments.stability.stability_map import Conditions
@@ -39,3 +41,7 @@ def test_numbers_that_go_by_other_names() -> None:
     assert Tube() == Tube(position_m=arguments.tube_mm / 1000.0, angle_rad=arguments.tube_rad)
     assert _parsed(("stability-map", "x")).steps == default_of(Conditions, "max_steps")
     assert _parsed(("evaluate", "x")).episodes == VERDICT_EPISODES
+
+
+def test_help_names_all_ranges_of_the_package() -> None:
+    assert ranges_names() == RANGES
