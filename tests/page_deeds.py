@@ -26,7 +26,7 @@ _RUN = """([deed, most]) => {
 
 
 def deed_script(deeds: Mapping[str, str]) -> str:
-    """A function of the page: does the deed of that name, and lets time pass until a fault, at most so many ms.
+    """A function of the page: does the deed of that name and waits for a fault, at most the given milliseconds.
 
     It returns the fault and after how many ms it came, or the state.
     """

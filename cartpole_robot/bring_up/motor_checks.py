@@ -158,7 +158,7 @@ def contact_at(side: int) -> Input:
 
 
 def side_name(side: int) -> str:
-    """The side in words."""
+    """The side's name."""
     return "left" if side < 0 else "right"
 
 

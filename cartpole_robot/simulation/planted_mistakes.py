@@ -106,7 +106,7 @@ def _check_fits(cart: CartParams, mistake: Mistake) -> None:
 
 
 def _with_steps_per_m(cart: CartParams, steps_per_m: float) -> CartParams:
-    """The motor's driver makes so many steps of a metre, as fast as the board makes them."""
+    """The motor's driver makes this many steps of a metre, at the board's rate."""
     assert cart.stepper is not None
     assert cart.encoders is not None
     fastest_m_s = min(cart.stepper.maximum_speed_m_s, MOST_STEPS_PER_S / steps_per_m)

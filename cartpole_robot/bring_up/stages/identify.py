@@ -48,6 +48,11 @@ def identify_cart(work: Work) -> StageResult:
             "folder",
             estimates_of(found),
         ) from None
+    return kept(work, found, cart, _line(found, nominal))
+
+
+def kept(work: Work, found: Identification, cart: CartParams, line: str) -> StageResult:
+    """The stage's result, once the identified cart and what was found are written. Raises `StageFailedError`."""
     try:
         swing_up_driver(cart)
     except UsageError as error:
@@ -59,7 +64,7 @@ def identify_cart(work: Work) -> StageResult:
     write_json(work.path(StageName.IDENTIFY, 1), found.as_dict())
     return StageResult(
         name=StageName.IDENTIFY,
-        line=_line(found, nominal),
+        line=line,
         figures=estimates_of(found),
         notes=found.notes,
     )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
-from cartpole_robot.bring_up.stages.identify import estimates_of
+from cartpole_robot.bring_up.stages.identify import kept
 from cartpole_robot.bring_up.work import Work
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.files.run_folder import write_json
 from cartpole_robot.identify.cart_file import identified_cart
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify
 from cartpole_robot.identify.stepper_cart import STEPPER_TERMS
 from cartpole_robot.open_loop.series import series_of
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.start import swing_up_driver
 from cartpole_robot.terminal.progress import progress_bar
 
 
@@ -33,18 +31,7 @@ def identify_stepper(work: Work) -> StageResult:
         raise StageFailedError(
             f"no cart was identified: {error}", "look at the recording with cartpole-robot show, and excite again"
         ) from None
-    try:
-        swing_up_driver(cart)
-    except UsageError as error:
-        raise StageFailedError(
-            f"the identified cart cannot swing up its pole: {error}", "", estimates_of(found)
-        ) from None
-    work.folder.clear(StageName.IDENTIFY)
-    work.folder.write_cart(StageName.IDENTIFY, cart)
-    write_json(work.path(StageName.IDENTIFY, 1), found.as_dict())
-    return StageResult(
-        name=StageName.IDENTIFY, line=_line(found, nominal), figures=estimates_of(found), notes=found.notes
-    )
+    return kept(work, found, cart, _line(found, nominal))
 
 
 def _line(found: Identification, nominal: CartParams) -> str:
