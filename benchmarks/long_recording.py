@@ -68,7 +68,7 @@ def motion(rows: int, steps: int) -> Iterator[tuple[float, float, float]]:
     """Position, angle and duty of a driven cart-pole, `steps` steps apart."""
     cart = load_cart(CART)
     body, stall_n = cart.pole_cart, cart.motor.stall_force_n
-    length_m = body.hinge_inertia_kg_m2 / body.coupling_kg_m
+    length_m = body.equal_pendulum_m
     position = speed = pole_speed = 0.0
     angle = math.pi - 0.4
     for row in range(rows):

@@ -39,6 +39,11 @@ class PoleCart:
         """The pole's inertia about its hinge: I + m l²."""
         return self.pole_inertia_kg_m2 + self.coupling_kg_m * self.pole_half_length_m
 
+    @property
+    def equal_pendulum_m(self) -> float:
+        """The length of the point pendulum that swings alike: the hinge inertia over m l."""
+        return self.hinge_inertia_kg_m2 / self.coupling_kg_m
+
 
 def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     """The body that hangs at `loaded`'s hinge distance and moves exactly as `body` does.

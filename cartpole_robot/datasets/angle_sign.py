@@ -153,7 +153,7 @@ def judge_angle(
         residual_minus_rad_s2=residuals[-1],
         gravity_length_m=1.0 / abs(float(pull)) if is_gravity_clear else None,
         acceleration_length_m=1.0 / abs(float(push)) if abs(push) > _CLEAR_GRAVITY * push_error else None,
-        cart_length_m=cart.pole_cart.hinge_inertia_kg_m2 / cart.pole_cart.coupling_kg_m,
+        cart_length_m=cart.pole_cart.equal_pendulum_m,
         zero_shift_rad=shift_rad,
         is_other_motion=is_motion and explained < _OTHER_MOTION,
     )

@@ -30,13 +30,9 @@ _COUNTS_PER_S = read_constants("ramp.h")["RAMP_COUNTS_PER_S"]
 NO_PARAMETER = "not a parameter of a stepper cart"
 
 
-def _equal_pendulum_m(model: Model) -> float:
-    body = model.cart.pole_cart
-    return body.hinge_inertia_kg_m2 / body.coupling_kg_m
-
-
 def _pole_period_s(model: Model) -> float:
-    return 2.0 * math.pi * math.sqrt(_equal_pendulum_m(model) / model.cart.pole_cart.gravity_m_s2)
+    body = model.cart.pole_cart
+    return 2.0 * math.pi * math.sqrt(body.equal_pendulum_m / body.gravity_m_s2)
 
 
 POLE_FIGURES = (
@@ -44,7 +40,7 @@ POLE_FIGURES = (
         name="equal_pendulum",
         label="point pendulum that swings alike",
         unit="m",
-        read=_equal_pendulum_m,
+        read=lambda model: model.cart.pole_cart.equal_pendulum_m,
         needs="pole_length",
     ),
     Quantity(name="pole_period", label="period of small swings", unit="s", read=_pole_period_s, needs="pole_length"),

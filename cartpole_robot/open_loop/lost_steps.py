@@ -122,7 +122,7 @@ def _leans(series: Series, window: Window, model: Model, entry: int) -> Floats:
     place_m, angle = model.true(np.column_stack([series.position_m[part], series.angle_rad[part]])).T
     time_s = series.time_us[part] / 1e6
     body = model.cart.pole_cart
-    length_m = body.hinge_inertia_kg_m2 / body.coupling_kg_m
+    length_m = body.equal_pendulum_m
     speed = np.gradient(place_m, time_s)
     acceleration, rate = np.gradient(speed, time_s), np.gradient(angle, time_s)
     pull = (body.gravity_m_s2 * np.cos(angle) + acceleration * np.sin(angle)) / length_m

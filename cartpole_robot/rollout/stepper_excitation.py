@@ -67,7 +67,7 @@ class StepperExcitation:
         self._full_m_s2 = cart.stepper.maximum_acceleration_m_s2
         self._most_m_s = min(_MOST_SPEED * cart.stepper.maximum_speed_m_s, most_gain_m_s)
         self._bound_m = travel_share * cart.limits.cart_position_m
-        self._length_m = body.hinge_inertia_kg_m2 / body.coupling_kg_m
+        self._length_m = body.equal_pendulum_m
         self._gravity_m_s2 = body.gravity_m_s2
         self._rng = np.random.default_rng(seed)
         self.largest_duty = self.farthest_m = self.largest_swing_rad = 0.0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cartpole_robot.drawing.pin_table import pin_for, pin_table
+from cartpole_robot.drawing.stepper_wiring import stepper_wiring_svg
 from cartpole_robot.drawing.wiring import wiring_svg
 from cartpole_robot.drawing.wiring_parts import A4_MM
 
@@ -44,8 +46,10 @@ def test_a_pin_that_does_nothing_of_that_name_is_named() -> None:
         pin_for("brake")
 
 
-def test_labels_are_legible_and_on_the_sheet() -> None:
-    for element, text in TEXTS:
+@pytest.mark.parametrize("drawn", [wiring_svg, stepper_wiring_svg])
+def test_labels_are_legible_and_on_the_sheet(drawn: Callable[[], str]) -> None:
+    for element in ET.fromstring(drawn()).iter("{http://www.w3.org/2000/svg}text"):
+        text = element.text or ""
         x, y, size = (float(element.attrib[key]) for key in ("x", "y", "font-size"))
         width = 0.6 * size * len(text)  # of a wide sans serif
         left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[element.attrib["text-anchor"]] * width
@@ -55,5 +59,6 @@ def test_labels_are_legible_and_on_the_sheet() -> None:
         assert 5.0 <= y <= A4_MM[1] - 3.0, text
 
 
-def test_the_diagram_in_the_docs_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "wiring.svg").read_text(encoding="utf-8") == wiring_svg()
+@pytest.mark.parametrize(("name", "drawn"), [("wiring", wiring_svg), ("wiring_stepper", stepper_wiring_svg)])
+def test_the_diagram_in_the_docs_is_up_to_date(name: str, drawn: Callable[[], str]) -> None:
+    assert (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8") == drawn()
