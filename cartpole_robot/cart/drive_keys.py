@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from cartpole_robot.cart.params import SECTIONS, CartParams
@@ -10,7 +11,9 @@ from cartpole_robot.errors import UsageError
 from firmware_bridge.constants import HOMING_DUTY_MOST, TICK_S
 from firmware_bridge.protocol import read_constants
 
-_SEEN_S = (read_constants("limits.h")["CONTACT_SAMPLES"] + 1) * TICK_S  # from a switch that closes to the braking
+_FIRMWARE_LIMITS = read_constants("limits.h")
+_SEEN_S = (_FIRMWARE_LIMITS["CONTACT_SAMPLES"] + 1) * TICK_S  # from a switch that closes to the braking
+_HOMING_MOST_S = 1e-3 * _FIRMWARE_LIMITS["HOMING_MOST_MS"]
 _MOST_REVERSALS_PER_S = 500
 _WITHOUT_LIMIT: dict[str, Any] = {
     "homing_duty": HOMING_DUTY_MOST,
@@ -23,8 +26,8 @@ _DC_FIRMWARE = (*_WITHOUT_LIMIT, "compensates_dead_zone", "brake_decel_m_s2", "i
 _DERIVED = "derived: the motor of the same acceleration as the [stepper]"
 
 
-def check_one_drive(tables: dict[str, Any], where: str) -> None:
-    """Raises `UsageError` beginning with `where` for a cart file with both drives, or with none."""
+def check_one_drive(tables: Mapping[str, Any], where: str) -> None:
+    """Raises `UsageError` beginning with `where` for a cart with both drives, or with none."""
     motor, stepper = (tables.get(name) for name in ("motor", "stepper"))
     if motor is not None and stepper is not None:
         raise UsageError(
@@ -68,6 +71,25 @@ def fill_for_stepper(plain: dict[str, dict[str, Any]], sources: dict[str, str], 
         sources["encoders.cart_counts_per_m"] = "derived: stepper.steps_per_m"
     for field in dataclasses.fields(SECTIONS["motor"]):
         sources[f"motor.{field.name}"] = _DERIVED
+
+
+def check_homing_time(cart: CartParams, where: str) -> None:
+    """Raises `UsageError` beginning with `where` for a cart that homes so slowly that the time limit ends it.
+
+    From the middle it creeps to one switch and across the whole track; a stepper crosses it once more, and both then
+    return to the middle.
+    """
+    firmware = cart.firmware
+    if firmware is None:
+        return
+    speed, track_m = firmware.homing_speed_m_s, 2.0 * firmware.switch_m
+    way_m = track_m * (2.0 if cart.stepper is None else 3.0)
+    if way_m > speed * _HOMING_MOST_S:
+        raise UsageError(
+            f"{where}: firmware.homing_speed_m_s = {speed:g} takes {way_m / speed:.4g} s for the {way_m:.3g} m of "
+            f"homing on a track of {track_m:g} m, and the firmware allows {_HOMING_MOST_S:g} s; home at "
+            f"{1.25 * way_m / _HOMING_MOST_S:.2g} or faster"
+        )
 
 
 def check_homing(cart: CartParams, where: str) -> None:

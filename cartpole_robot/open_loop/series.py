@@ -23,6 +23,7 @@ Bools = NDArray[np.bool_]
 _MOST_RAD_S2 = 300.0  # gravity and a hard pushed cart give a short pole less than 150
 _LEAST_JUMP_RAD = 0.03
 _OPENS_US = 600_000  # after the end of driving: until then the bridge may short the motor, or a command be on its way
+_MOST_DUTY = 1.0 + 1e-6
 _FEWEST_ROWS = 3
 _SIMULATED = "sim"
 STEPS_LOST = "STEPS_LOST"
@@ -76,8 +77,8 @@ class Series:
 def series_of(recording: Recording) -> Series:
     """The series in `recording`.
 
-    Raises `UsageError`, naming file and row, for a clock that does not advance, a value that is no number, or too few
-    rows.
+    Raises `UsageError`, naming file and row, for a clock that does not advance, a value that is no number, a duty
+    beyond full drive, or too few rows.
     """
     path, cart = recording.path, recording.cart
     if len(recording.rows) < _FEWEST_ROWS:
@@ -99,6 +100,7 @@ def series_of(recording: Recording) -> Series:
         bad = np.flatnonzero(~np.isfinite(column))
         if len(bad):
             raise UsageError(f"{path}: row {bad[0]}: {name} = {column[bad[0]]}, expected a number; leave the row out")
+    _check_duties(recording)
     angle_rad = np.unwrap(angle_rad)
     is_coasting = (recording.column("flags") & Flag.MOTOR_OFF) != 0
     is_known = ~is_coasting
@@ -125,6 +127,17 @@ def series_of(recording: Recording) -> Series:
         is_coasting=is_coasting if is_coasting.any() else None,
         fault=recording.outcome.reason if recording.outcome and recording.outcome.end is RolloutEnd.FAULT else None,
     )
+
+
+def _check_duties(recording: Recording) -> None:
+    """Raises `UsageError`, naming file and row, for a duty beyond full drive: an import clips or refuses those."""
+    duty = recording.column("requested_duty")
+    bad = np.flatnonzero(np.abs(duty) > _MOST_DUTY)
+    if len(bad):
+        raise UsageError(
+            f"{recording.path}: row {bad[0]}: requested_duty = {duty[bad[0]]:g}, expected -1 to 1 ({len(bad)} of "
+            f"{len(duty)} rows are beyond); no drive does more: record it again, or import it with the right scale"
+        )
 
 
 def _at_bridge(recording: Recording) -> Floats:

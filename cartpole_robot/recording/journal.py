@@ -30,7 +30,7 @@ from cartpole_robot.recording.format import (
     check_rewards,
     other_format,
 )
-from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
+from cartpole_robot.recording.metadata import Outcome, RecordingMetadata, check_plain_metadata, plain_metadata
 
 JOURNAL_SUFFIX = ".journal"
 CHECKSUM = struct.Struct("<I")
@@ -54,7 +54,7 @@ def journal_of(path: Path) -> Path:
 
 def journal_header(metadata: RecordingMetadata) -> bytes:
     """The beginning of a journal."""
-    return MAGIC + b"%d\n" % RECORDING_FORMAT + _json_block(dataclasses.asdict(metadata))
+    return MAGIC + b"%d\n" % RECORDING_FORMAT + _json_block(plain_metadata(metadata))
 
 
 def journal_outcome(outcome: Outcome) -> bytes:
@@ -93,7 +93,9 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
         raise UsageError(
             f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be intact"
         ) from None
-    metadata = record_from_table(RecordingMetadata, header, where=f"{path}: was altered: [recording.metadata]")
+    where = f"{path}: was altered: [recording.metadata]"
+    check_plain_metadata(header, where)
+    metadata = record_from_table(RecordingMetadata, header, where=where)
     body = memoryview(rest)[_BLOCK.size + length :]
     end, body = _split_outcome(body)
     outcome = (

@@ -5,11 +5,13 @@ In files these records are JSON objects with the same names.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cartpole_robot.cart.drive_keys import check_one_drive
 from cartpole_robot.cart.params import CartParams
 
 
@@ -151,3 +153,20 @@ class RecordingMetadata:
     machine: Mapping[str, Any] = field(default_factory=dict)
     deployed: DeploymentRecord | None = None
     imported: ImportRecord | None = None
+
+
+def plain_metadata(metadata: RecordingMetadata) -> dict[str, Any]:
+    """The metadata as plain values for a file; its cart has a motor or a stepper, not both."""
+    plain = dataclasses.asdict(metadata)
+    del plain["cart"]["stepper" if metadata.cart.stepper is None else "motor"]
+    return plain
+
+
+def check_plain_metadata(plain: Any, where: str) -> None:
+    """Raises `UsageError` beginning with `where` for a cart with both drives.
+
+    `plain` is what a file holds and may be anything; whatever else is wrong is for its conversion to find.
+    """
+    cart = plain.get("cart") if isinstance(plain, Mapping) else None
+    if isinstance(cart, Mapping) and cart.get("motor") is not None and cart.get("stepper") is not None:
+        check_one_drive(cart, f"{where[:-1]}.cart]")

@@ -25,7 +25,7 @@ from cartpole_robot.recording.format import (
     check_rows,
     other_format,
 )
-from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
+from cartpole_robot.recording.metadata import Outcome, RecordingMetadata, check_plain_metadata, plain_metadata
 from cartpole_robot.signals import NO_COUNT
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ def _table(recording: Recording) -> pyarrow.Table:
         outcome=recording.outcome,
         rows_damaged=recording.rows_damaged,
     )
-    return pyarrow.table(columns).replace_schema_metadata(
-        {METADATA_KEY: json.dumps(dataclasses.asdict(stored)).encode()}
-    )
+    plain = {**dataclasses.asdict(stored), "metadata": plain_metadata(recording.metadata)}
+    return pyarrow.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(plain).encode()})
 
 
 def read_parquet(path: Path) -> Recording:
@@ -114,6 +113,7 @@ def _stored(text: bytes, path: Path) -> _Stored:
         require(isinstance(header, dict), "its metadata is no table")
         if header.get("format") != RECORDING_FORMAT:
             raise other_format(path, header.get("format"), header)
+        check_plain_metadata(header.get("metadata"), f"{path}: was altered: [recording.metadata]")
         return record_from_table(_Stored, header, where=f"{path}: was altered: [recording]")
     except UsageError:
         raise

@@ -6,6 +6,7 @@ import dataclasses
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
@@ -18,6 +19,8 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.open_loop.lost_steps import lost_steps
 from cartpole_robot.open_loop.model import TERMS, freed, model_of
 from cartpole_robot.open_loop.series import driven_part, part_of, series_of
+from cartpole_robot.recording.format import ROW_DTYPE, Recording
+from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
 from cartpole_robot.rigs.virtual import VirtualRig
@@ -152,3 +155,19 @@ def test_recording_whose_motor_is_off_throughout_has_no_lost_steps(tmp_path: Pat
     assert driven_part(swings).stretches() == []
     model = freed(model_of(load_cart(CART)))
     assert lost_steps(driven_part(swings), model, Engine.NATIVE) == []
+
+
+@pytest.mark.parametrize("duty", [3.0, -1.01])
+@pytest.mark.parametrize("cart", ["diy_stepper", "diy_arduino", "gym"])
+def test_duty_beyond_full_drive_is_refused_with_its_row(cart: str, duty: float, tmp_path: Path) -> None:
+    rows = np.zeros(20, ROW_DTYPE)
+    rows["tick"] = np.arange(20)
+    rows["mcu_time_us"] = 20_000 * rows["tick"]
+    rows["requested_duty"][19] = np.nan
+    metadata = RecordingMetadata(cart=load_cart(cart), rig="sim", controller=ControllerRecord(policy="lqr"))
+    recording = Recording(path=tmp_path / "r.parquet", metadata=metadata, rows=rows, outcome=None)
+    assert len(series_of(recording)) == 20
+    rows["requested_duty"][7] = duty
+    expected = rf"r.parquet: row 7: requested_duty = {duty:g}, expected -1 to 1 \(1 of 20 rows are beyond\)"
+    with pytest.raises(UsageError, match=expected):
+        series_of(recording)

@@ -593,3 +593,30 @@ def test_nan_is_no_power_in_the_summary(tmp_path: Path) -> None:
     assert summary["worst_lateness_s"] is None
     assert not math.isnan(summary["rms_angle_rad"])
     json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("form", ["journal", "parquet"])
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_stepper_recording_has_one_drive_and_refuses_both_or_none(is_removed: bool, form: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    with Recorder(path, metadata(load_cart("diy_stepper"))) as recorder:
+        recorder.append(measured(0), 0.0, 0.1, 1.0, 0)
+        recorder.close(Outcome(end=RolloutEnd.DURATION, steps=1))
+    table = pyarrow.parquet.read_table(path)
+    whole = json.loads(table.schema.metadata[b"cartpole_robot"])
+    cart = whole["metadata"]["cart"]
+    assert "stepper" in cart
+    assert "motor" not in cart
+    if is_removed:
+        del cart["stepper"]
+        message = "[recording.metadata.cart]: has neither the section [motor] nor [stepper], expected one of them"
+    else:
+        cart["motor"] = {"stall_force_n": 9.75}
+        message = "[recording.metadata.cart]: has both [motor] (stall_force_n = 9.75) and [stepper] (steps_per_m = 2"
+    spoilt = tmp_path / "spoilt.parquet"
+    if form == "journal":
+        journal_of(spoilt).write_bytes(journal_of_format(b"3", whole["metadata"]))
+    else:
+        text = json.dumps(whole).encode()
+        pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), spoilt)
+    check_altered(spoilt, message)
