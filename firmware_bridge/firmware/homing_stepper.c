@@ -10,7 +10,9 @@
 #define PLACE_SHIFT 6      /* 2^6 times its distance a second is the speed to a place; looking 1/16 s ahead makes a fifth of it */
 #define WRONG_WAY_SHARE 32 /* of the travel limit: so far along a leg a switch that closes is another one */
 
-#define FASTER 4u          /* than it creeps: the cart where it brakes the pole and kicks it */
+#define FASTER 4UL         /* than it creeps: the cart where it brakes the pole and kicks it */
+
+_Static_assert(sizeof(FASTER * (uint16_t)1) >= sizeof(uint32_t), "above 16,384 steps a second 16 bits would wrap");
 
 static int16_t as_speed(uint32_t speed)
 {

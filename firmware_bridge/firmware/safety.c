@@ -276,7 +276,7 @@ static uint8_t check_machine(safety_t *safety, const safety_inputs_t *inputs)
     const bool is_high = has_lasted(&safety->supply_high_ms, inputs->supply_mv > safety->limits.supply_max_mv);
     if (safety->missed_in_a_row > MISSED_TICKS_MOST)
         return FAULT_MISSED_TICKS;
-    if (cart_noise || magnitude(inputs->cart_moved) > COUNTS_PER_TICK_MOST)
+    if (DRIVE_HAS_CART_ENCODER && (cart_noise || magnitude(inputs->cart_moved) > COUNTS_PER_TICK_MOST))
         return FAULT_CART_ENCODER;
     if (pole_noise || magnitude(inputs->pole_moved) > COUNTS_PER_TICK_MOST)
         return FAULT_POLE_ENCODER;

@@ -262,3 +262,14 @@ def test_alarm_while_driving_cuts_at_once(stepper: StepperCore, state: str) -> N
     stepper.fed_tick(100)
     assert stepper.fed_tick(100, is_alarm=True) == (0, False)
     assert (stepper.fault, stepper.speed, stepper.is_homed) == (FAULT.DRIVER_ALARM, 0, False)
+
+
+def test_way_of_missed_ticks_at_full_speed_is_no_encoder_s_noise(stepper: StepperCore) -> None:
+    """Ten missed ticks are tolerated: at 20,000 steps a second the count then jumps by 220."""
+    stepper.to_armed()
+    stepper.moves = False
+    stepper.feed(1000)
+    stepper.tick(0, cart_moved=220, cart_illegal=255, missed_ticks=10)
+    assert (stepper.fault, stepper.is_enabled) == (FAULT.NONE, True)
+    stepper.tick(0, missed_ticks=1)
+    assert stepper.fault == FAULT.MISSED_TICKS
