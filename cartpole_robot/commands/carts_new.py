@@ -27,7 +27,8 @@ def add_new(new: Parser) -> None:
     details(
         new,
         "Asks for the parts of a cart and writes a commented cart file to start from. With --from-answers or any of "
-        "the answers below it asks nothing and uses defaults for the rest.",
+        "the answers below it asks nothing and uses defaults for the rest. The motor is a DC motor; for a stepper, "
+        "change a copy of the cart diy_stepper: cartpole-robot carts copy diy_stepper my_cart.toml",
     )
     examples(
         new, "", "--pulley-teeth 20 --track-m 0.7 --out small.toml", "--from-answers parts.toml --out small.toml --json"
