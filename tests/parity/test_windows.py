@@ -341,6 +341,7 @@ class Stronger(PlantPredictor):
         return super().run([(gain.write(model, 1.02 * gain.read(model)), starts) for model, starts in tries])
 
 
+@pytest.mark.long
 @pytest.mark.pybullet
 def test_result_that_pybullet_does_not_repeat_is_searched_on_pybullet(
     recording: Path, monkeypatch: pytest.MonkeyPatch

@@ -285,6 +285,7 @@ def trained(tmp_path: Path) -> Callable[[bool], Path]:
     return make
 
 
+@pytest.mark.long
 def test_policy_swings_up_balances_a_minute_and_is_compared_in_one_report(trained: Callable[[bool], Path]) -> None:
     folder = trained(True)
     done = run(folder, StageName.COMPARE)

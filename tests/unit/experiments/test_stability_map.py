@@ -442,6 +442,7 @@ def test_choice_of_the_engine_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
 # --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path, policy: Path) -> None:
     out = tmp_path / "out"
     words = (

@@ -110,6 +110,7 @@ def test_duty_that_heats_the_motor_fails_behind_the_firmware_alone(
     assert re.search(r"behind the firmware .*MOTOR_HOT at .*; survived 100 of 100 .*, mean 500\.0 steps", found.summary)
 
 
+@pytest.mark.long
 def test_reversals_that_wear_the_gear_are_refused_by_name(tmp_path: Path) -> None:
     assert DIY.firmware is not None
     calm = dataclasses.replace(DIY, firmware=dataclasses.replace(DIY.firmware, reversals_per_s=10))
