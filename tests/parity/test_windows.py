@@ -318,6 +318,7 @@ def heavier_on_native(cart: CartParams, *_: object, engine: Engine) -> object:
     return simulated_rig(dataclasses.replace(cart, pole_cart=body) if engine is Engine.NATIVE else cart, engine=engine)
 
 
+@pytest.mark.long
 @pytest.mark.pybullet
 def test_engine_that_moves_this_cart_otherwise_is_not_used(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "simulated_rig", heavier_on_native)

@@ -222,6 +222,7 @@ def test_policies_that_cannot_be_mapped_are_refused(
     assert not Path(out).exists()
 
 
+@pytest.mark.long
 def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     tmp_path: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_model_that_drifts_away_fails_trials_by_their_kind(
     assert "of 100 fresh episodes of 500 steps, mean" in found.summary, "how close it came"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "kinds"),
     [
