@@ -77,7 +77,8 @@ pytest: $(STAMP) packages ## the tests only
 	@$(MAKE) --silent packages
 
 test-long: $(STAMP) packages ## the tests that make test leaves out: whole campaigns, wheels, notebooks, more mutants
-	$(PYTEST) --numprocesses 2 --dist loadfile -m long
+	$(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m "long and not realtime"
+	$(PYTEST) --numprocesses 2 --dist loadfile -m "long and realtime"
 
 smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison
 	$(BIN)/python -m pytest -m smoke -rs tests/contract

@@ -29,7 +29,7 @@ from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
 REALTIME = "realtime and not long"  # as the Makefile selects them
-VIEWS_AND_PORTS = ("test_browser_view", "test_stale_view", "test_report", "test_rig_commands")  # half of the time
+VIEWS_AND_PORTS = ("test_browser_view", "test_stale_view", "compare/test_report", "test_rig_commands")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class FaultsAndOthers(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if nodeid.startswith("tests/faults/"):
+            if nodeid.startswith("tests/faults/") or "test_swing_up_starts" in nodeid:
                 return "faults"
             return "views and ports" if any(name in nodeid for name in VIEWS_AND_PORTS) else "others"
 

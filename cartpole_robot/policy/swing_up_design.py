@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ _SMALLER = 0.95
 _MARGIN = 0.95
 _FINE_S = 0.01
 _SETTLING_S = 1.6
+_DESIGNS_KEPT = 16
 
 
 def catch_weights(cart: CartParams) -> LqrWeights:
@@ -42,11 +44,13 @@ def catch_weights(cart: CartParams) -> LqrWeights:
     return LqrWeights(cart_position=4.0, duty=1.2 * strength)
 
 
+@lru_cache(_DESIGNS_KEPT)
 def design_swing_up(cart: CartParams, weights: LqrWeights | None = None) -> SwingUpDesign:
     """The regulator of `cart` and the region in which it catches. Raises `UsageError` where there is none.
 
     The region is an ellipsoid in the four signals and the past drives. It has the shape of the states from which
     simulated catches succeed (their covariance), and the largest size at which every sampled state inside succeeds.
+    Equal carts share one design, so its arrays are read-only.
     """
     lqr, _ = lqr_and_cost(cart, weights or catch_weights(cart))
     rng = np.random.default_rng(1)
@@ -70,7 +74,10 @@ def design_swing_up(cart: CartParams, weights: LqrWeights | None = None) -> Swin
     fresh = np.linalg.cholesky(covariance) @ _directions(rng, size, _FRESH)
     while not catches_on_all(cart, lqr, _clipped(radius * fresh)).all():
         radius *= _SMALLER
-    return SwingUpDesign(lqr=lqr, catch_cost=np.linalg.inv(covariance) / (_MARGIN * radius) ** 2)
+    design = SwingUpDesign(lqr=lqr, catch_cost=np.linalg.inv(covariance) / (_MARGIN * radius) ** 2)
+    for array in (lqr.state_gain, lqr.duty_gain, design.catch_cost):
+        array.setflags(write=False)
+    return design
 
 
 def swing_up_of(cart: CartParams) -> SwingUpController:

@@ -131,6 +131,7 @@ def test_stop_before_the_pole_is_raised_ends_the_run(quick_cart_file: Path, tmp_
     assert re.search(r"ESTOP at .* mm: the emergency stop was pressed", command.lines[-1])
 
 
+@pytest.mark.long
 def test_stop_during_a_swing_up_ends_the_run(quick_cart_file: Path, tmp_path: Path, browser: Browser) -> None:
     words = ("--record", tmp_path / "r.parquet", "--start", "swing-up", "--profile", "ideal")
     with running("deploy", "lqr", "--cart", quick_cart_file, *words, "--browser", "--duration-s", 60) as command:

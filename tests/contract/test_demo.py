@@ -66,6 +66,7 @@ def stopping(times: int, cart_file: Path, port: str) -> Callable[[Path], int]:
     return deploy
 
 
+@pytest.mark.long
 def test_late_machine_is_tried_again(
     folder: Path, quick_cart_file: Path, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,7 +83,14 @@ def test_verbs_run_and_say_so_once(python: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("train", "--out", "run"), ("evaluate", "lqr", "--cart", "diy_arduino"), ("study", "replay-memory")]
+    "words",
+    [
+        ("train", "--out", "run"),
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (("evaluate", "lqr", "--cart", "diy_arduino"), ("study", "replay-memory"))
+        ),
+    ],
 )
 def test_engine_that_is_asked_for_is_named_as_missing(python: Run, words: tuple[str, ...]) -> None:
     done = python("-m", "cartpole_robot", *words, "--engine", "pybullet")

@@ -75,6 +75,7 @@ def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.mark.realtime
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "names", "apart_ms"), [(each[0], each[2], each[3]) for each in EXPECTED])
 def test_fault_is_named_and_comes_again(
     outcomes: dict[str, dict[str, Any]], fault: str, names: set[str], apart_ms: int

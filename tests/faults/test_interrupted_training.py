@@ -76,6 +76,7 @@ def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
     assert {"policy.npz", "learning_curve.png", "model_last.zip"} <= {path.name for path in run.iterdir()}
 
 
+@pytest.mark.long
 def test_killed_training_resumes_from_its_last_checkpoint(
     tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
@@ -90,6 +91,7 @@ def test_killed_training_resumes_from_its_last_checkpoint(
     assert json.loads(done.stdout)["steps"] == 8000
 
 
+@pytest.mark.long
 def test_run_stopped_before_its_first_checkpoint_begins_again(
     tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:

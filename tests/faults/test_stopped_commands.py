@@ -79,7 +79,9 @@ def test_console_script_handles_signals_before_it_imports_the_command_line() -> 
 
 @pytest.mark.pybullet
 @pytest.mark.parametrize("pause_s", [0.2, 3.0], ids=["importing", "at work"])
-@pytest.mark.parametrize("verb", COMMANDS)
+@pytest.mark.parametrize(
+    "verb", ["evaluate", *(pytest.param(verb, marks=pytest.mark.long) for verb in ("compare", "identify"))]
+)
 def test_sigterm_stops_it_cleanly(verb: str, pause_s: float, recording: Path, tmp_path: Path) -> None:
     words = COMMANDS[verb].format(recording=recording).split()
     with subprocess.Popen(

@@ -81,6 +81,7 @@ def test_every_line_and_branch_of_a_stepper_is_run(tmp_path: Path) -> None:
         assert missing == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drive", build.DRIVES)
 def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path, drive: str) -> None:
     compiled = compile_library if drive == "dc" else compile_stepper
@@ -91,7 +92,9 @@ def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path, d
 
 
 @pytest.mark.parametrize("drive", build.DRIVES)
-@pytest.mark.parametrize("optimized", ["-O0", "-Os", "-O3"])
+@pytest.mark.parametrize(
+    "optimized", [*(pytest.param(level, marks=pytest.mark.long) for level in ("-O0", "-Os")), "-O3"]
+)
 def test_core_compiles_without_a_warning(tmp_path: Path, drive: str, optimized: str) -> None:
     core = [name for name in build.firmware_sources("", drive) if name.endswith(".c") and "/" not in name]
     assert len(core) >= 14

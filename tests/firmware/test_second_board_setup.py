@@ -58,6 +58,7 @@ def test_every_image_has_an_outcome() -> None:
     assert SHOWN.keys() == IMAGES.keys() | REFUSED.keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CHOSEN)
 def test_board_that_is_not_set_up_shows(
     second_emulator_tools: None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

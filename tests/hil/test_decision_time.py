@@ -132,7 +132,7 @@ def test_image_beyond_flash_or_ram_is_refused_with_both_numbers(chip_tools: None
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("history", [2, 3])
+@pytest.mark.parametrize("history", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_chip_remembers_as_its_twin_on_the_host_does(chip_tools: None, history: int) -> None:
     """Visited states, episode after episode; a duty of the step before is in force one period later."""
     cart = dataclasses.replace(quick_cart(), action_duties=(-0.3, -0.15, 0.15, 0.3))

@@ -157,6 +157,7 @@ def test_missing_image_on_the_command_line_is_one_line(command_line: Callable[..
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_watchdog_resets_a_chip_that_sleeps_as_soon_as_one_that_runs(chip_tools: None, tmp_path: Path) -> None:
     """A lost tick lets the chip sleep, a hung program keeps it awake; the same tick was the last to feed either's."""
     offs_us = []

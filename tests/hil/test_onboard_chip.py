@@ -141,6 +141,7 @@ def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartPar
         rig.close()
 
 
+@pytest.mark.long
 def test_campaign_of_the_policy_on_board_holds(
     chip_tools: None, bundle: PolicyBundle, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:

@@ -80,7 +80,7 @@ def test_compare_registers_hold_from_the_next_bottom_on(
     assert found == [*wide, *after_three_without]
 
 
-@pytest.mark.parametrize("most", [SLOW, FAST])
+@pytest.mark.parametrize("most", [pytest.param(SLOW, marks=pytest.mark.long), FAST])
 @pytest.mark.parametrize("emulator", ["simavr", "avr8js"])
 def test_chip_makes_the_steps_of_the_train_and_counts_them(
     image: Path, emulator: str, most: int, tmp_path: Path, request: pytest.FixtureRequest

@@ -107,6 +107,7 @@ def test_image_fits_the_chip(tmp_path: Path) -> None:
     assert built.ram_bytes <= RAM_MOST
 
 
+@pytest.mark.long
 def test_chip_has_time_for_20_000_steps_and_40_000_edges_a_second(image: Path) -> None:
     """Half of the edges of each encoder, requests at any moment, and the cart driven back and forth at full speed."""
     figures, pulses = stepper_figures(image)

@@ -46,7 +46,7 @@ def expected_duties(bundle: PolicyBundle, observations: list[list[float]]) -> li
 
 
 @needs_node
-@pytest.mark.parametrize("history_length", [1, 3, 6])
+@pytest.mark.parametrize("history_length", [*(pytest.param(length, marks=pytest.mark.long) for length in (1, 6)), 3])
 def test_policy_chooses_the_actions_of_the_c_on_visited_states(history_length: int) -> None:
     cart = diy()
     bundle = regulating_policy(cart, history_length=history_length)
@@ -115,7 +115,7 @@ def test_regulator_asks_for_the_same_duties(name: str) -> None:
 
 @needs_node
 @pytest.mark.parametrize("name", CARTS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_swing_up_asks_for_the_same_duties_from_hanging_to_balance(name: str, seed: int) -> None:
     cart, _, design = designs(name)
     driver = SwingUpController(cart, design)

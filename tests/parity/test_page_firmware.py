@@ -22,7 +22,7 @@ TICKS = 10_000  # of an armed cart
         pytest.param("as shipped", 1, marks=pytest.mark.long),
         pytest.param("sluggish", 2, marks=pytest.mark.long),
         pytest.param("quick", 3, marks=pytest.mark.long),
-        ("quanser", 4),
+        pytest.param("quanser", 4, marks=pytest.mark.long),
         ("stepper", 5),
         pytest.param("late stepper", 6, marks=pytest.mark.long),
     ],

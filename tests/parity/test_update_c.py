@@ -29,7 +29,9 @@ def printed(tmp_path: Path, options: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("options", [SANITIZED, AS_BUILT, FOR_THIS_MACHINE])
+@pytest.mark.parametrize(
+    "options", [*(pytest.param(each, marks=pytest.mark.long) for each in (SANITIZED, AS_BUILT)), FOR_THIS_MACHINE]
+)
 def test_update_is_bit_identical_to_plain_c(tmp_path: Path, options: list[str]) -> None:
     expected = printed(tmp_path, PLAIN)
     assert len(expected.splitlines()) == 56

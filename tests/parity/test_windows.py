@@ -318,6 +318,7 @@ def heavier_on_native(cart: CartParams, *_: object, engine: Engine) -> object:
     return simulated_rig(dataclasses.replace(cart, pole_cart=body) if engine is Engine.NATIVE else cart, engine=engine)
 
 
+@pytest.mark.long
 @pytest.mark.pybullet
 def test_engine_that_moves_this_cart_otherwise_is_not_used(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "simulated_rig", heavier_on_native)
@@ -341,6 +342,7 @@ class Stronger(PlantPredictor):
         return super().run([(gain.write(model, 1.02 * gain.read(model)), starts) for model, starts in tries])
 
 
+@pytest.mark.long
 @pytest.mark.pybullet
 def test_result_that_pybullet_does_not_repeat_is_searched_on_pybullet(
     recording: Path, monkeypatch: pytest.MonkeyPatch

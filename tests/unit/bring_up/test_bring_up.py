@@ -285,6 +285,7 @@ def trained(tmp_path: Path) -> Callable[[bool], Path]:
     return make
 
 
+@pytest.mark.long
 def test_policy_swings_up_balances_a_minute_and_is_compared_in_one_report(trained: Callable[[bool], Path]) -> None:
     folder = trained(True)
     done = run(folder, StageName.COMPARE)
@@ -296,6 +297,7 @@ def test_policy_swings_up_balances_a_minute_and_is_compared_in_one_report(traine
     assert page.count("<h1>") == 2  # the stages, and the comparison
 
 
+@pytest.mark.long
 def test_regulator_that_balances_in_place_of_the_policy_is_no_success(trained: Callable[[bool], Path]) -> None:
     folder = trained(False)
     done = run(folder, StageName.COMPARE)

@@ -43,8 +43,8 @@ def run(
 @pytest.mark.parametrize(
     "signs",
     [
-        *(pytest.param(each, marks=pytest.mark.long) for each in (Signs(motor=True), Signs(pole=True))),
-        Signs(motor=True, pole=True),
+        *(pytest.param(each, marks=pytest.mark.long) for each in (Signs(motor=True, pole=True), Signs(pole=True))),
+        Signs(motor=True),
     ],
 )
 def test_reversed_wires_are_found_at_homing_and_written_into_the_cart_file(signs: Signs, tmp_path: Path) -> None:

@@ -310,6 +310,7 @@ def test_export_reads_weights_only_and_the_zip_with_trust(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 def test_training_on_drawn_carts_is_judged_on_the_cart_itself_and_on_drawn_ones(
     command_line: CommandLine, tmp_path: Path
 ) -> None:

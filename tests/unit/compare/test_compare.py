@@ -213,6 +213,7 @@ def test_attribution_on_pybullet_takes_a_bounded_number_of_runs(
     assert sum(ran_s) < 7000.0  # simulated seconds; PyBullet does some 300 in one
 
 
+@pytest.mark.long
 def test_angle_zero_that_is_far_off_is_found_and_reported(late: Recording, model: Model) -> None:
     series = series_of(late)
     off = dataclasses.replace(series, angle_rad=series.angle_rad + 0.25)

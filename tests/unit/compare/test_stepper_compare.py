@@ -72,6 +72,7 @@ def test_term_that_is_wrong_is_blamed(name: str, factor: float, tmp_path: Path) 
     assert first.best == pytest.approx(factor * TERMS[name].read(model_of(load_cart(CART))), rel=0.05)
 
 
+@pytest.mark.long
 def test_late_commands_are_blamed_on_the_delay(tmp_path: Path) -> None:
     cart = load_cart(CART)
     late = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=0.025))

@@ -222,6 +222,7 @@ def test_policies_that_cannot_be_mapped_are_refused(
     assert not Path(out).exists()
 
 
+@pytest.mark.long
 def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     tmp_path: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -442,6 +443,7 @@ def test_choice_of_the_engine_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
 # --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path, policy: Path) -> None:
     out = tmp_path / "out"
     words = (

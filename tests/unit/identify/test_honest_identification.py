@@ -151,6 +151,7 @@ def test_value_at_a_bound_of_the_search_is_reported_as_such(cart: CartParams) ->
 # ---- the angle's zero ----
 
 
+@pytest.mark.long
 def test_large_angle_zero_is_reported_and_stored_for_compare(cart: CartParams, tmp_path: Path) -> None:
     zero_rad = 0.227
     series = swung(dataclasses.replace(model_of(cart), angle_zero_rad=zero_rad), 9)

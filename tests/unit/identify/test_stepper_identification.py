@@ -127,6 +127,7 @@ def test_lost_steps_are_found_where_they_are_lost_and_nowhere_else(tmp_path: Pat
     assert sum("were steps lost there?" in note for note in found.notes) == 1
 
 
+@pytest.mark.long
 def test_without_a_hanging_pole_the_steps_per_metre_cannot_be_told(tmp_path: Path) -> None:
     assert main(["excite", "--cart", CART, "--upright", "--duration-s", "20", "--out", str(tmp_path / "up")]) == 0
     found = identify([series_of(read_recording(tmp_path / "up"))], load_cart(CART), IdentifyRequest())

@@ -85,6 +85,7 @@ def test_damaged_module_is_not_current(copy_of_sources: Path) -> None:
     assert not module_build.is_current(copy_of_sources)
 
 
+@pytest.mark.long
 @needs_module
 def test_error_in_the_source_is_reported_with_the_compilers_words(copy_of_sources: Path) -> None:
     (copy_of_sources / "cartpole_robot/page/native/line.c").write_text("int x = ;", encoding="utf-8")

@@ -90,6 +90,7 @@ def test_policy_of_another_cart_is_refused_with_both_values() -> None:
     one_line(error)
 
 
+@pytest.mark.long
 def test_policies_with_different_action_tables_share_a_page() -> None:
     cart = diy()
     precise, third = cart.with_table(cart.precise_table), dataclasses.replace(cart, action_duties=(-0.3, 0.3))

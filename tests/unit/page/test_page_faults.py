@@ -82,6 +82,7 @@ def test_policy_is_stopped_after_every_intervention(opened: Noted) -> None:
         page.evaluate("cartPolePage.simulation.release()")
 
 
+@pytest.mark.long
 def test_page_starts_again_from_every_fault(opened: Noted) -> None:
     page = opened.page
     for deed in INTERVENTIONS:

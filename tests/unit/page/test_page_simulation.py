@@ -188,7 +188,12 @@ def test_same_visit_twice_is_the_same() -> None:
 
 @needs_node
 @pytest.mark.parametrize(
-    ("lost", "jitter_s", "fault"), [(0.01, 0.0, "NONE"), (0.97, 0.0, "COMMAND_TIMEOUT"), (0.0, 0.015, "NONE")]
+    ("lost", "jitter_s", "fault"),
+    [
+        pytest.param(0.01, 0.0, "NONE", marks=pytest.mark.long),
+        (0.97, 0.0, "COMMAND_TIMEOUT"),
+        pytest.param(0.0, 0.015, "NONE", marks=pytest.mark.long),
+    ],
 )
 def test_commands_get_lost_and_late_as_the_carts_delay_says(lost: float, jitter_s: float, fault: str) -> None:
     cart, lqr, _ = designs("as shipped")

@@ -101,6 +101,7 @@ def test_intervention_has_its_named_fault_in_time(page: Page, deed: str) -> None
     assert page.inner_text("[data-view=remedy]").lower() == f"{FAULTS[fault]}.".lower()
 
 
+@pytest.mark.long
 def test_page_starts_again_from_every_fault(opened: Noted, page: Page) -> None:
     page.select_option("#controller", "policy:balancing")
     for deed, (_, _, most_ms) in INTERVENTIONS.items():

@@ -164,6 +164,7 @@ def test_altered_provenance_is_refused(bundle: PolicyBundle, tmp_path: Path) -> 
         load_policy(path)
 
 
+@pytest.mark.long
 def test_every_bit_of_the_archives_structure_is_refused_or_without_effect(bundle: PolicyBundle, tmp_path: Path) -> None:
     """All bits of the zip's and NumPy's headers, for which zipfile and NumPy raise many kinds of errors."""
     path = tmp_path / "policy.npz"

@@ -67,6 +67,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.long
 def test_picture_that_does_not_fit_is_removed(tmp_path: Path) -> None:
     """No file may grow beyond 20 kB here; the picture of a recording takes more."""
     words = ["record", "lqr", "--cart", "gym", "--duration-s", "2", "--out", str(tmp_path / "a.parquet")]

@@ -30,6 +30,7 @@ def request(keep: Path, *, episodes: int = 4, first_seed: int = 7, max_steps: in
     )
 
 
+@pytest.mark.long
 def test_evaluation_continues_with_the_episodes_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "night.json"
     assert judge(request(file, episodes=2))["episodes"] == 2

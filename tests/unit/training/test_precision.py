@@ -259,6 +259,7 @@ def test_negative_cost_is_refused(name: str) -> None:
         dataclasses.replace(PRECISE.cost, **{name: -1.0})
 
 
+@pytest.mark.long
 def test_policy_finds_its_table_on_the_cart_it_is_for_and_is_refused_elsewhere(tmp_path: Path) -> None:
     """A short training of the preset: what it exports runs on the cart by name, and knows how it compares."""
     config = dataclasses.replace(PRECISE, steps=3000, extension_steps=0, evaluation_episodes=2, hidden_units=16)

@@ -94,6 +94,7 @@ def test_model_that_drifts_away_fails_trials_by_their_kind(
     assert "of 100 fresh episodes of 500 steps, mean" in found.summary, "how close it came"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "kinds"),
     [
@@ -110,6 +111,7 @@ def test_duty_that_heats_the_motor_fails_behind_the_firmware_alone(
     assert re.search(r"behind the firmware .*MOTOR_HOT at .*; survived 100 of 100 .*, mean 500\.0 steps", found.summary)
 
 
+@pytest.mark.long
 def test_reversals_that_wear_the_gear_are_refused_by_name(tmp_path: Path) -> None:
     assert DIY.firmware is not None
     calm = dataclasses.replace(DIY, firmware=dataclasses.replace(DIY.firmware, reversals_per_s=10))

@@ -98,6 +98,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_ppo_learns_on_it() -> None:
     env = VecMonitor(vec_env(32))
