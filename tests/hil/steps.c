@@ -1,5 +1,6 @@
 /* The board's own pulses with a program around them that does nothing else: every tick's count goes out, three bytes of a command come
- * in: the low byte of an acceleration in 1/32767 of 1,000 steps a second for a tick, its high byte, and 1 to enable the driver.
+ * in: the low byte of an acceleration in 1/32767 of 1,000 steps a second for a tick, its high byte, and 1 to enable the driver, 3 for a
+ * driver that a high level enables.
  */
 #include <avr/interrupt.h>
 #include <avr/io.h>
@@ -30,7 +31,7 @@ int main(void)
     static const ramp_limits_t limits = {20000, 16000};
     static ramp_t ramp;
     static int16_t acceleration;
-    static bool is_enabled;
+    static uint8_t enable;
     motor_begin();
     encoders_begin();
     contacts_begin();
@@ -61,14 +62,12 @@ int main(void)
         supply_read(&inputs);
         motor_read(&inputs);
         ramp_tick(&ramp, &limits, acceleration);
-        motor_drive((motor_t){ramp_rate(&ramp), ramp.speed < 0, is_enabled, true, 10});
+        motor_drive((motor_t){ramp_rate(&ramp), ramp.speed < 0, enable != 0, (enable & 2u) == 0, 10});
         wdt_reset();
         for (uint8_t k = 0; k < 4; k++)
             serial_send((uint8_t)(inputs.cart_counts >> (8 * k)));
-        uint8_t low, high, enable;
-        if (serial_receive(&low) && serial_receive(&high) && serial_receive(&enable)) {
+        uint8_t low, high;
+        if (serial_receive(&low) && serial_receive(&high) && serial_receive(&enable))
             acceleration = (int16_t)(high << 8 | low);
-            is_enabled = enable != 0;
-        }
     }
 }

@@ -1,0 +1,72 @@
+"""What judges a stepper's board code: random accelerations of steps.c against `pulse_train.c`, a millisecond at a time."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from firmware_bridge.emulator import DriverWiring, EmulatedChip
+from tests.hil.step_train import HostTrain
+
+START_MS, MILLISECONDS = 20, 450
+LET_GO, DRIVEN_LOW, DRIVEN_HIGH = 0, 1, 2
+OFF, ENABLE_LOW, ENABLE_HIGH = 0, 1, 3
+SLOW, FAST = 1500, 20_000
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of each millisecond: the command, and what the driver has then seen; at its tick, the count."""
+
+    accelerations: list[int]
+    seen: list[tuple[int, int]]
+    counts: list[int]
+
+
+@cache
+def expected_steps(most: int) -> Expected:
+    """Of `most` / 32767 of 1,000 steps a second in each tick at most: a random walk, then both directions in full."""
+    accelerations, seen, counts = [], [], []
+    random_source = random.Random(most)
+    acceleration = before = 0
+    with tempfile.TemporaryDirectory() as folder:
+        train = HostTrain(Path(folder))
+        for k in range(MILLISECONDS):
+            if k > MILLISECONDS - 160:
+                acceleration = most if k > MILLISECONDS - 80 else -most
+            elif random_source.random() < 0.1:
+                acceleration = random_source.randint(-most, most)
+            accelerations.append(acceleration)
+            counts.append(train.tick(before))
+            seen.append((train.steps, train.area))
+            before = acceleration
+    return Expected(accelerations, seen, counts)
+
+
+def check_steps(elf: Path, most: int, enable: int = ENABLE_LOW) -> None:
+    """Assert that an image of steps.c makes those pulses, at their counts, and counts them itself."""
+    expected = expected_steps(most)
+    level = {OFF: LET_GO, ENABLE_LOW: DRIVEN_LOW, ENABLE_HIGH: DRIVEN_HIGH}[enable]
+    heard = b""
+    with EmulatedChip(elf, driver=DriverWiring(has_cart_encoder=True)) as chip:
+        for _ in range(START_MS):
+            chip.tick(0, 0, 0, 12_000)
+        chip.take()
+        for k, acceleration in enumerate(expected.accelerations):
+            is_off = k == MILLISECONDS - 10
+            chip.feed(bytes([acceleration & 0xFF, acceleration >> 8 & 0xFF, OFF if is_off else enable]))
+            chip.tick(20 * k, -20 * k, 0, 12_000)
+            heard += chip.take()
+            steps, area, _, seen_level = chip.steps()
+            assert (steps, area) == expected.seen[k], f"millisecond {k}"
+            assert seen_level == (LET_GO if k in (0, MILLISECONDS - 9) else level), f"millisecond {k}"
+        figures = chip.step_figures()
+    found = [int.from_bytes(heard[k : k + 4], "little", signed=True) for k in range(0, len(heard) // 4 * 4, 4)]
+    assert found[1:] == expected.counts[:-1]
+    assert figures["high_cycles"] == 80
+    assert figures["lost_bottoms"] == 0
+    assert (figures["period_cycles"] or 0) >= 800
+    assert (figures["setup_cycles"] or 0) >= 720
