@@ -26,7 +26,7 @@ from tests.firmware.mutant_trials import KILLED, NOT_C, SAME, SURVIVED, Trial, T
 from tests.firmware.mutate_boards import BOARD, compile_object, compile_original, link_image
 from tests.firmware.mutate_kernel import without_an_instruction
 from tests.firmware.mutation import Mutant, mutants_of
-from tests.firmware.step_checks import ENABLE_HIGH, FAST, SLOW, check_steps, expected_steps
+from tests.firmware.step_checks import ENABLE_HIGH, ENABLE_LOW, FAST, REVERSING, SLOW, WAITS, check_steps, expected_steps
 from tests.hil.step_train import STEP_BOARD
 
 FILES = ("stepper", "clock", "contacts", "main")
@@ -71,6 +71,8 @@ def checks() -> list[Check]:
     found: list[Check] = [
         ("steps, fast", lambda steps, _: check_steps(steps, FAST)),
         ("steps, slow", lambda steps, _: check_steps(steps, SLOW, ENABLE_HIGH)),
+        ("steps, waiting", lambda steps, _: check_steps(steps, FAST, ENABLE_LOW | WAITS)),
+        ("steps, reversing", lambda steps, _: check_steps(steps, REVERSING, ENABLE_HIGH | WAITS)),
     ]
     for name, function in vars(test_stepper_board).items():
         if name.startswith("test_") and "chip" in function.__code__.co_varnames[: function.__code__.co_argcount]:
@@ -90,7 +92,7 @@ def _prepare(folder: Path) -> None:
     compile_original(folder, "stepper")
     compile_object(folder, STEPS_C, "steps.c", "stepper")
     _link_steps(folder, "original-steps", {})
-    for most in (SLOW, FAST):
+    for most in (SLOW, FAST, REVERSING):
         expected_steps(most)
     for _, check in checks():
         check(folder / "original-steps.elf", folder / "original.elf")

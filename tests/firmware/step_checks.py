@@ -13,8 +13,8 @@ from tests.hil.step_train import HostTrain
 
 START_MS, MILLISECONDS = 20, 450
 LET_GO, DRIVEN_LOW, DRIVEN_HIGH = 0, 1, 2
-OFF, ENABLE_LOW, ENABLE_HIGH = 0, 1, 3
-SLOW, FAST = 1500, 20_000
+OFF, ENABLE_LOW, ENABLE_HIGH, WAITS = 0, 1, 3, 4  # of the program's third byte
+SLOW, FAST, REVERSING = 1500, 20_000, 32_767
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,19 @@ class Expected:
 
 @cache
 def expected_steps(most: int) -> Expected:
-    """Of `most` / 32767 of 1,000 steps a second in each tick at most: a random walk, then both directions in full."""
+    """Of `most` / 32767 of 1,000 steps a second in each tick at most: a random walk, then both directions in full.
+
+    `REVERSING` turns back at each other tick or so.
+    """
     accelerations, seen, counts = [], [], []
     random_source = random.Random(most)
     acceleration = before = 0
     with tempfile.TemporaryDirectory() as folder:
         train = HostTrain(Path(folder))
         for k in range(MILLISECONDS):
-            if k > MILLISECONDS - 160:
+            if most == REVERSING:
+                acceleration = random_source.randint(0, most) * (-1 if train.speed > 0 else 1)
+            elif k > MILLISECONDS - 160:
                 acceleration = most if k > MILLISECONDS - 80 else -most
             elif random_source.random() < 0.1:
                 acceleration = random_source.randint(-most, most)
@@ -47,9 +52,12 @@ def expected_steps(most: int) -> Expected:
 
 
 def check_steps(elf: Path, most: int, enable: int = ENABLE_LOW) -> None:
-    """Assert that an image of steps.c makes those pulses, at their counts, and counts them itself."""
+    """Assert that an image of steps.c makes those pulses, at their counts, and counts them itself.
+
+    With `WAITS` in `enable` the end of a period that comes shortly before a tick waits with it.
+    """
     expected = expected_steps(most)
-    level = {OFF: LET_GO, ENABLE_LOW: DRIVEN_LOW, ENABLE_HIGH: DRIVEN_HIGH}[enable]
+    level = {OFF: LET_GO, ENABLE_LOW: DRIVEN_LOW, ENABLE_HIGH: DRIVEN_HIGH}[enable & 3]
     heard = b""
     with EmulatedChip(elf, driver=DriverWiring(has_cart_encoder=True)) as chip:
         for _ in range(START_MS):

@@ -11,13 +11,23 @@ from firmware_bridge import build
 from firmware_bridge.emulator import DriverWiring, EmulatedChip
 from firmware_bridge.messages import AckMessage, CfgMessage, ModeMessage, StateMessage, StepperMessage
 from tests.conftest import need_compiler
-from tests.firmware.step_checks import DRIVEN_HIGH, DRIVEN_LOW, ENABLE_HIGH, FAST, LET_GO, SLOW, check_steps
+from tests.firmware.step_checks import (
+    DRIVEN_HIGH,
+    DRIVEN_LOW,
+    ENABLE_HIGH,
+    ENABLE_LOW,
+    FAST,
+    LET_GO,
+    REVERSING,
+    SLOW,
+    WAITS,
+    check_steps,
+)
 from tests.firmware.stepper_core import CFG, STEPPER
 from tests.firmware.test_avr_build import ESTOP, FAULT, LEFT, LIMITS, MODE, RESET, STATE, Chip, of_kind
 from tests.hil.step_train import compile_steps
 
 ALARM_HIGH = 8
-TIMER_1 = 0x1A33
 
 
 def stepper_chip(elf: Path) -> Chip:
@@ -115,6 +125,10 @@ def steps_image(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> P
     return compile_steps(tmp_path_factory.mktemp("steps"))
 
 
-@pytest.mark.parametrize(("most", "enable"), [(SLOW, ENABLE_HIGH), (FAST, 1)])
-def test_enable_is_driven_as_the_driver_wants_it(steps_image: Path, most: int, enable: int) -> None:
+@pytest.mark.parametrize(
+    ("most", "enable"),
+    [(SLOW, ENABLE_HIGH), (FAST, ENABLE_LOW), (FAST, ENABLE_LOW | WAITS), (REVERSING, ENABLE_HIGH | WAITS)],
+)
+def test_pulses_and_their_count_are_those_of_the_train(steps_image: Path, most: int, enable: int) -> None:
+    """Whether the end of a period comes before a tick, with it or after it; DIR stands still around each pulse."""
     check_steps(steps_image, most, enable)
