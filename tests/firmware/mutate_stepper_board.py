@@ -22,11 +22,31 @@ from firmware_bridge import build
 from tests.firmware import test_stepper_board
 from tests.firmware.c_core import FIRMWARE, HERE
 from tests.firmware.cases import expand
-from tests.firmware.mutant_trials import KILLED, NOT_C, SAME, SURVIVED, Trial, Trials, loaded_from, number_of, run_trials
+from tests.firmware.mutant_trials import (
+    KILLED,
+    NOT_C,
+    SAME,
+    SURVIVED,
+    Trial,
+    Trials,
+    loaded_from,
+    number_of,
+    run_trials,
+)
 from tests.firmware.mutate_boards import BOARD, compile_object, compile_original, link_image
 from tests.firmware.mutate_kernel import without_an_instruction
 from tests.firmware.mutation import Mutant, mutants_of
-from tests.firmware.step_checks import ENABLE_HIGH, ENABLE_LOW, FAST, REVERSING, SLOW, WAITS, check_steps, expected_steps
+from tests.firmware.step_checks import (
+    ENABLE_HIGH,
+    ENABLE_LOW,
+    FAST,
+    REVERSING,
+    SLOW,
+    WAITS,
+    check_steps,
+    check_stray_interrupt,
+    expected_steps,
+)
 from tests.hil.step_train import STEP_BOARD
 
 FILES = ("stepper", "clock", "contacts", "main")
@@ -73,6 +93,8 @@ def checks() -> list[Check]:
         ("steps, slow", lambda steps, _: check_steps(steps, SLOW, ENABLE_HIGH)),
         ("steps, waiting", lambda steps, _: check_steps(steps, FAST, ENABLE_LOW | WAITS)),
         ("steps, reversing", lambda steps, _: check_steps(steps, REVERSING, ENABLE_HIGH | WAITS)),
+        ("steps, lost", lambda steps, _: check_stray_interrupt(steps, ENABLE_LOW)),
+        ("steps, lost and high", lambda steps, _: check_stray_interrupt(steps, ENABLE_HIGH)),
     ]
     for name, function in vars(test_stepper_board).items():
         if name.startswith("test_") and "chip" in function.__code__.co_varnames[: function.__code__.co_argcount]:

@@ -13,7 +13,7 @@ from tests.hil.step_train import HostTrain
 
 START_MS, MILLISECONDS = 20, 450
 LET_GO, DRIVEN_LOW, DRIVEN_HIGH = 0, 1, 2
-OFF, ENABLE_LOW, ENABLE_HIGH, WAITS = 0, 1, 3, 4  # of the program's third byte
+OFF, ENABLE_LOW, ENABLE_HIGH, WAITS, STRAYS = 0, 1, 3, 4, 8  # of the program's third byte
 SLOW, FAST, REVERSING = 1500, 20_000, 32_767
 
 
@@ -78,3 +78,23 @@ def check_steps(elf: Path, most: int, enable: int = ENABLE_LOW) -> None:
     assert figures["lost_bottoms"] == 0
     assert (figures["period_cycles"] or 0) >= 800
     assert (figures["setup_cycles"] or 0) >= 720
+
+
+def check_stray_interrupt(elf: Path, enable: int) -> None:
+    """Assert that a program that gets lost lets go of a moving driver, and that no pulse comes after that."""
+    with EmulatedChip(elf, driver=DriverWiring()) as chip:
+        for _ in range(START_MS):
+            chip.tick(0, 0, 0, 12_000)
+        for _ in range(20):
+            chip.feed(bytes([0xFF, 0x7F, enable]))
+            chip.tick(0, 0, 0, 12_000)
+        assert chip.steps()[0] > 100
+        assert chip.steps()[3] != LET_GO
+        chip.feed(bytes([0, 0, enable | STRAYS]))
+        for _ in range(3):
+            chip.tick(0, 0, 0, 12_000)
+        steps = chip.steps()[0]
+        for _ in range(30):
+            assert chip.steps()[3] == LET_GO
+            chip.tick(0, 0, 0, 12_000)
+        assert chip.steps()[0] == steps

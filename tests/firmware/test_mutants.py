@@ -13,7 +13,8 @@ import pytest
 from tests.firmware.mutant_trials import KILLED, Trials, all_mutants, complaints, read_explained, try_mutants
 from tests.firmware.mutate_boards import board_trials
 from tests.firmware.mutate_safety import CASES, core_trials
-from tests.firmware.mutate_stepper import stepper_trials
+from tests.firmware.mutate_stepper import MUTATED, stepper_trials
+from tests.firmware.mutate_stepper_board import stepper_board_trials
 from tests.firmware.mutation import mutants_of
 
 SAMPLE, OF_THE_BOARD, OF_THE_STEPPER, EXPLAINED = 12, 5, 8, 3
@@ -45,13 +46,25 @@ def test_sampled_mutants_of_the_board_are_killed_or_explained(chip_tools: None) 
 
 def test_sampled_mutants_of_a_stepper_are_killed_or_explained() -> None:
     trials = stepper_trials()
-    everything = all_mutants(trials.sources)
-    assert {mutant.file for mutant in everything} == {"drive_stepper", "ramp"}
-    assert len(everything) > 400
+    everything = all_mutants(trials.sources, trials.mutants)
+    assert {mutant.file for mutant in everything} == {*MUTATED}
+    assert len(everything) > 900
     seed = zlib.crc32("".join(trials.sources.values()).encode())
     verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_STEPPER), trials, processes=2)
     assert len(verdict.tried) == OF_THE_STEPPER
     assert len(verdict.killed) > OF_THE_STEPPER // 2
+    assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
+
+
+@pytest.mark.long
+def test_sampled_mutants_of_a_stepper_s_board_are_killed_or_explained(chip_tools: None) -> None:
+    trials = stepper_board_trials()
+    everything = all_mutants(trials.sources, trials.mutants)
+    assert {mutant.file for mutant in everything} == {"stepper", "clock", "contacts", "main"}
+    assert len(everything) > 500
+    seed = zlib.crc32("".join(trials.sources.values()).encode())
+    verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_BOARD), trials, processes=2)
+    assert len(verdict.tried) == OF_THE_BOARD
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 

@@ -22,6 +22,7 @@ from tests.firmware.step_checks import (
     SLOW,
     WAITS,
     check_steps,
+    check_stray_interrupt,
 )
 from tests.firmware.stepper_core import CFG, STEPPER
 from tests.firmware.test_avr_build import ESTOP, FAULT, LEFT, LIMITS, MODE, RESET, STATE, Chip, of_kind
@@ -132,3 +133,8 @@ def steps_image(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_pulses_and_their_count_are_those_of_the_train(steps_image: Path, most: int, enable: int) -> None:
     """Whether the end of a period comes before a tick, with it or after it; DIR stands still around each pulse."""
     check_steps(steps_image, most, enable)
+
+
+@pytest.mark.parametrize("enable", [ENABLE_LOW, ENABLE_HIGH])
+def test_lost_program_lets_go_of_a_moving_driver(steps_image: Path, enable: int) -> None:
+    check_stray_interrupt(steps_image, enable)

@@ -1,6 +1,7 @@
 /* The board's own pulses with a program around them that does nothing else: every tick's count goes out, three bytes of a command come
  * in: the low byte of an acceleration in 1/32767 of 1,000 steps a second for a tick, its high byte, and 1 to enable the driver, 3 for a
- * driver that a high level enables. With 4 more, interrupts are off for the last 20 us before each tick: what comes then waits with it.
+ * driver that a high level enables. With 4 more, interrupts are off for the last 20 us before each tick: what comes then waits with it. 8
+ * lets an interrupt come that the board has no use for, as a lost program does.
  */
 #include <avr/interrupt.h>
 #include <avr/io.h>
@@ -73,6 +74,8 @@ int main(void)
         ramp_tick(&ramp, &limits, acceleration);
         motor_drive((motor_t){ramp_rate(&ramp), ramp.speed < 0, enable != 0, (enable & 2u) == 0, 10});
         wdt_reset();
+        if ((enable & 8u) != 0)
+            TIMSK0 = 1u << TOIE0;
         for (uint8_t k = 0; k < 4; k++)
             serial_send((uint8_t)(inputs.cart_counts >> (8 * k)));
         uint8_t low, high;
