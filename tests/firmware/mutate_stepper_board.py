@@ -37,6 +37,7 @@ from tests.firmware.mutate_boards import BOARD, compile_object, compile_original
 from tests.firmware.mutate_kernel import without_an_instruction
 from tests.firmware.mutation import Mutant, mutants_of
 from tests.firmware.step_checks import (
+    CRUISING,
     ENABLE_HIGH,
     ENABLE_LOW,
     FAST,
@@ -93,6 +94,7 @@ def checks() -> list[Check]:
         ("steps, slow", lambda steps, _: check_steps(steps, SLOW, ENABLE_HIGH)),
         ("steps, waiting", lambda steps, _: check_steps(steps, FAST, ENABLE_LOW | WAITS)),
         ("steps, reversing", lambda steps, _: check_steps(steps, REVERSING, ENABLE_HIGH | WAITS)),
+        ("steps, cruising", lambda steps, _: check_steps(steps, CRUISING, ENABLE_LOW | WAITS)),
         ("steps, lost", lambda steps, _: check_stray_interrupt(steps, ENABLE_LOW)),
         ("steps, lost and high", lambda steps, _: check_stray_interrupt(steps, ENABLE_HIGH)),
     ]
@@ -114,7 +116,7 @@ def _prepare(folder: Path) -> None:
     compile_original(folder, "stepper")
     compile_object(folder, STEPS_C, "steps.c", "stepper")
     _link_steps(folder, "original-steps", {})
-    for most in (SLOW, FAST, REVERSING):
+    for most in (SLOW, FAST, REVERSING, CRUISING):
         expected_steps(most)
     for _, check in checks():
         check(folder / "original-steps.elf", folder / "original.elf")

@@ -1,4 +1,4 @@
-"""What judges a stepper's board code: random accelerations of steps.c against `pulse_train.c`, a millisecond at a time."""
+"""What judges a stepper's board code: random accelerations of steps.c against `pulse_train.c`, tick by tick."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ START_MS, MILLISECONDS = 20, 450
 LET_GO, DRIVEN_LOW, DRIVEN_HIGH = 0, 1, 2
 OFF, ENABLE_LOW, ENABLE_HIGH, WAITS, STRAYS = 0, 1, 3, 4, 8  # of the program's third byte
 SLOW, FAST, REVERSING = 1500, 20_000, 32_767
+CRUISING = 165  # full for two ticks, then this: at 2,005 steps a second two periods are a little less than a tick
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Expected:
 def expected_steps(most: int) -> Expected:
     """Of `most` / 32767 of 1,000 steps a second in each tick at most: a random walk, then both directions in full.
 
-    `REVERSING` turns back at each other tick or so.
+    `REVERSING` turns back at each other tick or so, `CRUISING` keeps its speed.
     """
     accelerations, seen, counts = [], [], []
     random_source = random.Random(most)
@@ -40,6 +41,8 @@ def expected_steps(most: int) -> Expected:
         for k in range(MILLISECONDS):
             if most == REVERSING:
                 acceleration = random_source.randint(0, most) * (-1 if train.speed > 0 else 1)
+            elif most == CRUISING:
+                acceleration = {1: 32_767, 2: 32_767, 3: CRUISING}.get(k, 0)
             elif k > MILLISECONDS - 160:
                 acceleration = most if k > MILLISECONDS - 80 else -most
             elif random_source.random() < 0.1:

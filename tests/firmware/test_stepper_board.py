@@ -12,6 +12,7 @@ from firmware_bridge.emulator import DriverWiring, EmulatedChip
 from firmware_bridge.messages import AckMessage, CfgMessage, ModeMessage, StateMessage, StepperMessage
 from tests.conftest import need_compiler
 from tests.firmware.step_checks import (
+    CRUISING,
     DRIVEN_HIGH,
     DRIVEN_LOW,
     ENABLE_HIGH,
@@ -128,7 +129,13 @@ def steps_image(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.mark.parametrize(
     ("most", "enable"),
-    [(SLOW, ENABLE_HIGH), (FAST, ENABLE_LOW), (FAST, ENABLE_LOW | WAITS), (REVERSING, ENABLE_HIGH | WAITS)],
+    [
+        (SLOW, ENABLE_HIGH),
+        (FAST, ENABLE_LOW),
+        (FAST, ENABLE_LOW | WAITS),
+        (REVERSING, ENABLE_HIGH | WAITS),
+        (CRUISING, ENABLE_LOW | WAITS),
+    ],
 )
 def test_pulses_and_their_count_are_those_of_the_train(steps_image: Path, most: int, enable: int) -> None:
     """Whether the end of a period comes before a tick, with it or after it; DIR stands still around each pulse."""
