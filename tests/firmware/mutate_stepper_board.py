@@ -41,6 +41,7 @@ from tests.firmware.step_checks import (
     ENABLE_HIGH,
     ENABLE_LOW,
     FAST,
+    HIGH_BYTE,
     REVERSING,
     SLOW,
     WAITS,
@@ -95,6 +96,7 @@ def checks() -> list[Check]:
         ("steps, waiting", lambda steps, _: check_steps(steps, FAST, ENABLE_LOW | WAITS)),
         ("steps, reversing", lambda steps, _: check_steps(steps, REVERSING, ENABLE_HIGH | WAITS)),
         ("steps, cruising", lambda steps, _: check_steps(steps, CRUISING, ENABLE_LOW | WAITS)),
+        ("steps, high byte", lambda steps, _: check_steps(steps, HIGH_BYTE)),
         ("steps, lost", lambda steps, _: check_stray_interrupt(steps, ENABLE_LOW)),
         ("steps, lost and high", lambda steps, _: check_stray_interrupt(steps, ENABLE_HIGH)),
     ]
@@ -116,7 +118,7 @@ def _prepare(folder: Path) -> None:
     compile_original(folder, "stepper")
     compile_object(folder, STEPS_C, "steps.c", "stepper")
     _link_steps(folder, "original-steps", {})
-    for most in (SLOW, FAST, REVERSING, CRUISING):
+    for most in (SLOW, FAST, REVERSING, CRUISING, HIGH_BYTE):
         expected_steps(most)
     for _, check in checks():
         check(folder / "original-steps.elf", folder / "original.elf")

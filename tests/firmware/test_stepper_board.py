@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tests.firmware.step_checks import (
     ENABLE_HIGH,
     ENABLE_LOW,
     FAST,
+    HIGH_BYTE,
     LET_GO,
     REVERSING,
     SLOW,
@@ -118,6 +121,21 @@ def test_alarm_at_its_level_forbids_homing(chip: Chip, flags: int, inputs: int, 
     assert answer.detail == (FAULT["DRIVER_ALARM"] if is_alarm else 0)
 
 
+def test_reset_lets_go_of_the_driver_before_anything_else(chip: Chip) -> None:
+    """Without a reset, too, as from a bootloader: DDRB is 0x04, PORTB 0x05, TCCR1A 0x0080."""
+    words = ["avr-objdump", "-d", "--no-show-raw-insn", str(chip.elf)]
+    listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r"^ *([0-9a-f]+):\t([^;\n]*)", listing, re.MULTILINE)
+    code = {int(at, 16): " ".join(what.split()) for at, what in found}
+    begin = re.search(r"0x([0-9a-f]+)", code[0]) or re.search(r"\.\+(\d+)", code[0])
+    assert begin is not None
+    at = int(begin[1], 16) if code[0].startswith("jmp") else 2 + int(begin[1])
+    first = [code[each] for each in sorted(code) if each >= at][:9]
+    assert first[:3] == ["cli", "cbi 0x04, 0", "cbi 0x05, 0"]
+    assert first[3:5] == ["ldi r24, 0x00", "sts 0x0080, r24"]
+    assert first[5:] == ["cbi 0x05, 1", "cbi 0x05, 2", "sbi 0x04, 1", "sbi 0x04, 2"]
+
+
 def test_image_is_marked_as_a_stepper_s(chip: Chip) -> None:
     assert build.read_image_mark(chip.elf).drive == "stepper"
 
@@ -135,6 +153,7 @@ def steps_image(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> P
         (FAST, ENABLE_LOW | WAITS),
         (REVERSING, ENABLE_HIGH | WAITS),
         (CRUISING, ENABLE_LOW | WAITS),
+        (HIGH_BYTE, ENABLE_LOW),
     ],
 )
 def test_pulses_and_their_count_are_those_of_the_train(steps_image: Path, most: int, enable: int) -> None:
