@@ -218,6 +218,28 @@ def test_pole_that_falls_on_a_leg_lets_homing_begin_again(
     assert homing.phase == LEFT
 
 
+@pytest.mark.parametrize("leg", ["leave", "left", "right", "return"])
+def test_first_swing_belongs_to_the_push_of_its_leg(stepper: StepperCore, leg: str) -> None:
+    homing = Homing(stepper, is_left_closed=leg == "leave")
+    homing.hang()
+    places = {"leave": -8990, "left": 0, "right": 0, "return": 0}
+    for name, side in (("leave", 1), ("left", -1), ("right", 1), ("return", -1)):
+        if name == "leave" and leg != "leave":
+            continue
+        at = places[name]
+        if name == leg:
+            homing.tick(pole_counts=side * 10)
+            homing.tick(pole_counts=0)
+        if name == "leave":
+            homing.tick(is_left_closed=False)
+            continue
+        homing.tick(cart_counts=at, is_left_closed=False, is_right_closed=False)
+        homing.tick(cart_counts=side * 9000, touched_at=side * 9000, is_left_closed=side < 0, is_right_closed=side > 0)
+    for _ in range(201):
+        homing.tick(cart_counts=0, is_left_closed=False)
+    assert (homing.phase, homing.fault) == (SWING, 0)
+
+
 @pytest.mark.parametrize("swings", [-10, 10])
 def test_first_swing_of_a_pole_that_fell_does_not_count(stepper: StepperCore, swings: int) -> None:
     """A push to the left drags the hinge, and the counts of a pole that hangs go down."""

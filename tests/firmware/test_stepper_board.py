@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,8 +35,12 @@ from tests.hil.step_train import compile_steps
 ALARM_HIGH = 8
 
 
-def stepper_chip(elf: Path) -> Chip:
-    chip = Chip(elf, lambda path: EmulatedChip(path, driver=DriverWiring()))
+def wired_chip(elf: Path) -> EmulatedChip:
+    return EmulatedChip(elf, driver=DriverWiring())
+
+
+def stepper_chip(elf: Path, make_chip: Callable[[Path], EmulatedChip] = wired_chip) -> Chip:
+    chip = Chip(elf, make_chip)
     chip.step(milliseconds=30)
     return chip
 
