@@ -159,6 +159,7 @@ mutants: $(STAMP) ## every mutant of the safety core and of boards/avr, boards t
 	$(BIN)/python -m tests.firmware.mutate_safety --journal build/mutants/core.jsonl
 	$(BIN)/python -m tests.firmware.mutate_stepper --journal build/mutants/stepper.jsonl
 	$(BIN)/python -m tests.firmware.mutate_boards --journal build/mutants/boards.jsonl
+	$(BIN)/python -m tests.firmware.mutate_stepper_board --journal build/mutants/stepper_board.jsonl
 	$(BIN)/python -m tests.firmware.mutate_kernel --journal build/mutants/kernel.jsonl
 	$(BIN)/python -m tests.firmware.coverage
 	$(BIN)/python -m tests.firmware.frame_storm

@@ -19,7 +19,13 @@ from typing import Any
 from tests.firmware.c_core import Core, load_library
 from tests.firmware.stepper_core import StepperCore, load_stepper
 
-STEPPER_MODULES = ("test_stepper_limits", "test_stepper_ways_out", "test_stepper_driving", "test_ramp")
+STEPPER_MODULES = (
+    "test_stepper_limits",
+    "test_stepper_ways_out",
+    "test_stepper_driving",
+    "test_ramp",
+    "test_homing_stepper",
+)
 SAFETY_MODULES = (
     *("test_safety_states", "test_safety_armed", "test_safety_machine", "test_safety_swing", "test_plausibility"),
     *("test_pole_zero", "test_commanded"),

@@ -27,10 +27,13 @@ from typing import Any
 
 from firmware_bridge import build
 from firmware_bridge.chip_trace import ELSEWHERE, NEXT, TRACE_WORDS
-from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.emulator import DriverWiring, EmulatedChip
+from tests.firmware import test_stepper_board
 from tests.firmware.c_core import FIRMWARE, HERE, compile_library
+from tests.firmware.cases import expand
 from tests.firmware.mutate_boards import chip_checks, first_failed_check
 from tests.firmware.mutation import function_at, tokens_of
+from tests.firmware.stepper_core import compile_stepper
 
 ROOT = HERE.parent.parent
 OF_THE_APP = (
@@ -62,6 +65,7 @@ CORE = (
     "config.c",
     "rail.c",
 )  # by the core's cases
+OF_A_STEPPER = ("drive_stepper.c", "homing_stepper.c", "ramp.c")  # by a stepper's
 OPTIMIZED = '"-O3"'
 REASONS = HERE / "uncovered.txt"
 CONDITIONAL = re.compile(r"br(?!eak)\w+|cpse|sbrc|sbrs|sbic|sbis")
@@ -127,14 +131,16 @@ def instructions_of(elf: Path) -> list[Instruction]:
     return found
 
 
-def image_with_lines(folder: Path) -> Path:
-    """The firmware as it is flashed, with line numbers. Raises `ValueError` where they change a byte of it."""
-    plain = build.build_firmware(folder / "plain")
-    sources = build.firmware_sources()
+def image_with_lines(folder: Path, drive: str = "dc") -> Path:
+    """The firmware for `drive` as it is flashed, with line numbers. Raises `ValueError` where they change a byte of it."""
+    plain = build.build_firmware(folder / "plain", drive=drive)
+    sources = build.firmware_sources(drive=drive)
     for source, text in sources.items():
         (folder / source).parent.mkdir(parents=True, exist_ok=True)
         (folder / source).write_text(text, encoding="utf-8")
     defines = [f"-DPROTOCOL_HASH=0x{plain.protocol_hash:08x}UL", f"-DFIRMWARE_ID=0x{plain.firmware_id:08x}UL"]
+    if drive == "stepper":
+        defines.append(build._STEPPER_DEFINE)
     code = [source for source in sources if source.endswith(".c")]
     elf, flash = folder / "lines.elf", []
     words = ["avr-gcc", *build._COMPILE, build._WITHOUT_POLICY, "-g", *defines, *code, "-o", str(elf)]
@@ -160,6 +166,31 @@ def chip_coverage(folder: Path) -> dict[str, Coverage]:
     failed = first_failed_check(image, checks, traced_chip)
     if failed is not None:
         raise ValueError(f"the firmware fails {failed}")
+    return _of_the_board(image, chips)
+
+
+def stepper_chip_coverage(folder: Path) -> dict[str, Coverage]:
+    """Of boards/avr/stepper.c, by its name: the checks of the firmware's image."""
+    folder.mkdir(parents=True)
+    chips: list[EmulatedChip] = []
+
+    def traced_chip(elf: Path) -> EmulatedChip:
+        chips.append(EmulatedChip(elf, is_traced=True, driver=DriverWiring(has_cart_encoder=True)))
+        return chips[-1]
+
+    image = image_with_lines(folder, "stepper")
+    for name, function in vars(test_stepper_board).items():
+        if name.startswith("test_") and "chip" in function.__code__.co_varnames[: function.__code__.co_argcount]:
+            for case in expand(function):
+                chip = test_stepper_board.stepper_chip(image, traced_chip)
+                try:
+                    function(chip=chip, **case)
+                finally:
+                    chip.close()
+    return {name: each for name, each in _of_the_board(image, chips).items() if name == "stepper.c"}
+
+
+def _of_the_board(image: Path, chips: list[EmulatedChip]) -> dict[str, Coverage]:
     ways = [0] * TRACE_WORDS
     for chip in chips:
         assert chip.trace is not None
@@ -202,7 +233,16 @@ def host_coverage(folder: Path) -> dict[str, Coverage]:
     core.mkdir()
     library = compile_library(core / "core.so", ("-O0", "-g", "--coverage"))
     _run(ROOT, "-m", "tests.firmware.cases", str(library))
-    return {**found, **{name: each for name, each in _gcov(core, list(core.glob("*.gcda"))).items() if name in CORE}}
+    of_core = {name: each for name, each in _gcov(core, list(core.glob("*.gcda"))).items() if name in CORE}
+    return {**found, **of_core, **stepper_coverage(folder / "stepper")}
+
+
+def stepper_coverage(folder: Path) -> dict[str, Coverage]:
+    """Of the core's files that only a stepper has, by their names."""
+    folder.mkdir(parents=True)
+    library = compile_stepper(folder / "core.so", ("-O0", "-g", "--coverage"))
+    _run(ROOT, "-m", "tests.firmware.cases", str(library), "stepper")
+    return {name: each for name, each in _gcov(folder, list(folder.glob("*.gcda"))).items() if name in OF_A_STEPPER}
 
 
 def _gcov(folder: Path, counted: list[Path]) -> dict[str, Coverage]:
@@ -260,6 +300,7 @@ def main() -> int:
     reasons = read_reasons()
     with tempfile.TemporaryDirectory() as name:
         host, chip = host_coverage(Path(name) / "host"), chip_coverage(Path(name) / "chip")
+        chip |= stepper_chip_coverage(Path(name) / "stepper")
     gaps = []
     for title, found, folder in (("on this machine", host, ""), ("on the emulated chip", chip, "boards/avr/")):
         print(title)

@@ -99,41 +99,48 @@ def chip_checks(firmware_id: int = FIRMWARE_ID) -> list[Case]:
 
 def prepare(folder: Path) -> None:
     """The sources and an object of each in `folder`, and their image. Raises `ValueError` if a check fails on it."""
-    sources = build.firmware_sources()
-    for source, text in sources.items():
-        (folder / source).parent.mkdir(parents=True, exist_ok=True)
-        (folder / source).write_text(text, encoding="utf-8")
-    for source in sources:
-        if source.endswith(".c"):
-            compile_object(folder, folder / source, source)
-    link_image(folder, "original", {})
+    compile_original(folder)
     failed = first_failed_check(folder / "original.elf", chip_checks())
     if failed is not None:
         raise ValueError(f"the firmware itself fails {failed}")
 
 
-def _options() -> list[str]:
+def compile_original(folder: Path, drive: str = "dc") -> None:
+    """Write the sources of the firmware for `drive` to `folder`, with an object of each, and original.elf."""
+    sources = build.firmware_sources(drive=drive)
+    for source, text in sources.items():
+        (folder / source).parent.mkdir(parents=True, exist_ok=True)
+        (folder / source).write_text(text, encoding="utf-8")
+    for source in sources:
+        if source.endswith(".c"):
+            compile_object(folder, folder / source, source, drive)
+    link_image(folder, "original", {}, drive)
+
+
+def _options(drive: str) -> list[str]:
     defines = [f"-DPROTOCOL_HASH=0x{read_protocol().hash:08x}UL", f"-DFIRMWARE_ID={FIRMWARE_ID}UL"]
+    if drive == "stepper":
+        defines.append(build._STEPPER_DEFINE)
     return [option for option in build._COMPILE if option not in ("-flto", "-Werror")] + ["-w", *defines]
 
 
-def compile_object(folder: Path, text: Path, source: str) -> Path:
+def compile_object(folder: Path, text: Path, source: str, drive: str = "dc") -> Path:
     """The object of the C file `text`, which stands where `source` does. Raises `CalledProcessError`."""
     target = folder / f"{text.stem if text.parent == folder / 'changed' else source.replace('/', '-')}.o"
-    words = ["avr-gcc", *_options(), build._WITHOUT_POLICY, f"-I{(folder / source).parent}", "-c", str(text)]
+    words = ["avr-gcc", *_options(drive), build._WITHOUT_POLICY, f"-I{(folder / source).parent}", "-c", str(text)]
     subprocess.run([*words, "-o", str(target)], cwd=folder, check=True, capture_output=True)
     return target
 
 
-def link_image(folder: Path, name: str, instead: dict[str, Path]) -> bytes:
+def link_image(folder: Path, name: str, instead: dict[str, Path], drive: str = "dc") -> bytes:
     """`name`.elf in `folder`, of the objects there and those `instead` of a source's; returns its bytes of flash."""
     objects = [
         str(instead.get(source, folder / f"{source.replace('/', '-')}.o"))
-        for source in build.firmware_sources()
+        for source in build.firmware_sources(drive=drive)
         if source.endswith(".c")
     ]
     elf, binary = folder / f"{name}.elf", folder / f"{name}.bin"
-    subprocess.run(["avr-gcc", *_options(), *objects, "-o", str(elf)], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["avr-gcc", *_options(drive), *objects, "-o", str(elf)], cwd=folder, check=True, capture_output=True)
     subprocess.run(["avr-objcopy", "-O", "binary", "-R", ".eeprom", str(elf), str(binary)], check=True)
     return binary.read_bytes()
 

@@ -47,15 +47,16 @@ def kernel_trials() -> Trials:
 
 def kernel_mutants(source: str, file: str) -> list[Mutant]:
     """Those of C, and each instruction deleted."""
-    return [*mutants_of(source, file), *_without_an_instruction(source, file)]
+    return [*mutants_of(source, file), *without_an_instruction(source, file)]
 
 
-def _without_an_instruction(source: str, file: str) -> Iterator[Mutant]:
+def without_an_instruction(source: str, file: str) -> Iterator[Mutant]:
+    """A mutant of each instruction of inline assembly, deleted."""
     for number, found in enumerate(INSTRUCTION.finditer(source), start=1):
         line = source.count("\n", 0, found.start()) + 1
         text = " ".join(source.splitlines()[line - 1].strip(" \\").split())
         instruction = re.sub(r'\\[nt]|"', "", found[0]).strip()
-        name = f"policy_image | {text} | {instruction} deleted (instruction {number})"
+        name = f"{file} | {text} | {instruction} deleted (instruction {number})"
         yield Mutant(file, found.start(), found.end(), "", line, name)
 
 

@@ -1,13 +1,15 @@
-"""Mutation testing of a stepper's drive: test cases kill every mutant, or equivalent_stepper.txt explains it.
+"""Mutation testing of a stepper's core: test cases kill every mutant, or equivalent_stepper.txt explains it.
 
     python -m tests.firmware.mutate_stepper                  all mutants, some minutes on two cores
     python -m tests.firmware.mutate_stepper --sample 60 --seed 3
 
-Exit code 1 when an unexplained mutant survives, or an explained one is killed or is none any more.
+Mutated are the files that only a stepper has, and of those that both drives share the lines that do something else for
+a stepper. Exit code 1 when an unexplained mutant survives, or an explained one is killed or is none any more.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -16,9 +18,15 @@ from tests.firmware.c_core import FIRMWARE, HERE
 from tests.firmware.cases import STEPPER_MODULES, cases_of, first_failure
 from tests.firmware.linked_mutants import compile_objects, linked, number_of_judges
 from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, run_trials
+from tests.firmware.mutation import Mutant, mutants_of
 from tests.firmware.stepper_core import CHECKS, StepperCore, load_stepper
 
-MUTATED = ("drive_stepper", "ramp")
+OWN = ("drive_stepper", "ramp", "homing_stepper")
+SHARED = {  # of what both drives have: the functions or lines that do something else for a stepper
+    "safety": r"^.* \| .*\bdrive_(?!commanded)",
+    "homing": r"^(has_fallen|begin_again) |^homing_leg \| .*!DRIVE_",
+}
+MUTATED = (*OWN, *SHARED)
 MUTATED_FILES = tuple(FIRMWARE / f"{name}.c" for name in MUTATED)
 UNCHANGED = (*(FIRMWARE / f"{name}.c" for name in CHECKS if name not in MUTATED), HERE / "safety_shim.c")
 OPTIONS = ("-std=c11", "-w", "-O0", "-fPIC", "-DFIRMWARE_STEPPER")
@@ -37,7 +45,14 @@ def stepper_trials() -> Trials:
         judge=_judge,
         judged_by=_judged_by,
         limit_s=60.0,
+        mutants=stepper_mutants,
     )
+
+
+def stepper_mutants(source: str, file: str) -> list[Mutant]:
+    """Those of a file of its own, or of a shared one's lines that concern it."""
+    mutants = mutants_of(source, file)
+    return [each for each in mutants if file not in SHARED or re.search(SHARED[file], each.name)]
 
 
 def _judged_by() -> int:
@@ -58,4 +73,4 @@ def _judge(trial: Trial) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_trials(stepper_trials(), "a stepper's drive"))
+    sys.exit(run_trials(stepper_trials(), "a stepper's core"))

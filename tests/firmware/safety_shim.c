@@ -81,6 +81,21 @@ void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high, bo
 void shim_find_switches(safety_t *safety, int32_t left, int32_t right);
 void shim_idle(safety_t *safety, const safety_inputs_t *inputs, uint32_t ticks, bool is_heard, motor_t *motor);
 uint16_t shim_round_trip(const safety_t *safety);
+size_t shim_size_of_homing(void);
+void shim_look_at_homing(const homing_t *homing, int32_t *seen);
+
+size_t shim_size_of_homing(void)
+{
+    return sizeof(homing_t);
+}
+
+void shim_look_at_homing(const homing_t *homing, int32_t *seen)
+{
+    seen[0] = homing->phase;
+    seen[1] = homing->phase == HOMING_FAILED ? homing->fault : FAULT_NONE;
+    seen[2] = homing->left;
+    seen[3] = homing->right;
+}
 
 void shim_look_at_stepper(const safety_t *safety, int32_t *seen)
 {

@@ -10,7 +10,10 @@ from typing import ClassVar
 from firmware_bridge.messages import StepperMessage
 from tests.firmware.c_core import ACK, FIRMWARE, HERE, STATE, STRICT, Core, Inputs, compile_c, load_library
 
-CHECKS = ("safety", "drive_stepper", "stillness", "plausibility", "pole_zero", "framing", "config", "rail", "ramp")
+CHECKS = (
+    *("safety", "drive_stepper", "stillness", "plausibility", "pole_zero", "framing", "config", "rail", "ramp"),
+    *("homing", "homing_stepper"),
+)
 
 # A stepper for tests: 400 steps/s in each millisecond, 18,000 at most. Its numbers are no ceilings of limits.h.
 SPEED_MOST, GAIN = 18_000, 400
@@ -88,6 +91,19 @@ def load_stepper(path: Path) -> ctypes.CDLL:
     library.shim_idle.restype = None
     library.shim_round_trip.argtypes = [ctypes.c_void_p]
     library.shim_round_trip.restype = ctypes.c_uint16
+    library.shim_size_of_homing.restype = ctypes.c_size_t
+    library.shim_look_at_homing.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    library.shim_look_at_homing.restype = None
+    library.homing_begin.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint8]
+    library.homing_begin.restype = None
+    library.homing_tick.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p]
+    library.homing_tick.restype = ctypes.c_int16
+    library.homing_push.argtypes = [ctypes.c_char_p, ctypes.c_uint16, ctypes.c_int32]
+    library.homing_push.restype = ctypes.c_int32
+    library.homing_kick.argtypes = [ctypes.c_char_p]
+    library.homing_kick.restype = ctypes.c_int16
+    library.drive_prepare_homing.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    library.drive_prepare_homing.restype = None
     library.drive_take_message.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     library.drive_take_message.restype = ctypes.c_uint8
     for name, result, more in (
@@ -155,6 +171,10 @@ class StepperCore(Core):
         self.inputs.cart_counts = counts
         self.library.shim_read(self._safety, ctypes.byref(self.inputs), False, left, right)
         return int(self.inputs.touched_at)
+
+    def prepare_homing(self, homing: object) -> None:
+        """Give a homing_t what it needs of STEPPER."""
+        self.library.drive_prepare_homing(self._safety, homing)
 
     @property
     def round_trip_steps(self) -> int:

@@ -13,21 +13,23 @@ import pytest
 from tests.firmware.mutant_trials import KILLED, Trials, all_mutants, complaints, read_explained, try_mutants
 from tests.firmware.mutate_boards import board_trials
 from tests.firmware.mutate_safety import CASES, core_trials
-from tests.firmware.mutate_stepper import stepper_trials
+from tests.firmware.mutate_stepper import MUTATED, stepper_trials
+from tests.firmware.mutate_stepper_board import stepper_board_trials
 from tests.firmware.mutation import mutants_of
 
-SAMPLE, OF_THE_BOARD, OF_THE_STEPPER, EXPLAINED = 12, 5, 8, 3
+OF_THE_BOARD, EXPLAINED = 5, 3
 
 
-def test_sampled_mutants_are_killed_or_explained() -> None:
+@pytest.mark.parametrize("many", [3, pytest.param(12, marks=pytest.mark.long)])
+def test_sampled_mutants_are_killed_or_explained(many: int) -> None:
     trials = core_trials()
     everything = all_mutants(trials.sources)
     assert {mutant.file for mutant in everything} == {*CASES}
     assert len(everything) > 1400
     seed = zlib.crc32("".join(trials.sources.values()).encode())
-    verdict = try_mutants(random.Random(seed).sample(everything, SAMPLE), trials, processes=2)
-    assert len(verdict.tried) == SAMPLE
-    assert len(verdict.killed) > SAMPLE // 2
+    verdict = try_mutants(random.Random(seed).sample(everything, many), trials, processes=2)
+    assert len(verdict.tried) == many
+    assert len(verdict.killed) > many // 3
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 
@@ -43,15 +45,28 @@ def test_sampled_mutants_of_the_board_are_killed_or_explained(chip_tools: None) 
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 
-def test_sampled_mutants_of_a_stepper_are_killed_or_explained() -> None:
+@pytest.mark.parametrize("many", [3, pytest.param(8, marks=pytest.mark.long)])
+def test_sampled_mutants_of_a_stepper_are_killed_or_explained(many: int) -> None:
     trials = stepper_trials()
-    everything = all_mutants(trials.sources)
-    assert {mutant.file for mutant in everything} == {"drive_stepper", "ramp"}
-    assert len(everything) > 400
+    everything = all_mutants(trials.sources, trials.mutants)
+    assert {mutant.file for mutant in everything} == {*MUTATED}
+    assert len(everything) > 900
     seed = zlib.crc32("".join(trials.sources.values()).encode())
-    verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_STEPPER), trials, processes=2)
-    assert len(verdict.tried) == OF_THE_STEPPER
-    assert len(verdict.killed) > OF_THE_STEPPER // 2
+    verdict = try_mutants(random.Random(seed).sample(everything, many), trials, processes=2)
+    assert len(verdict.tried) == many
+    assert len(verdict.killed) > many // 3
+    assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
+
+
+@pytest.mark.long
+def test_sampled_mutants_of_a_stepper_s_board_are_killed_or_explained(chip_tools: None) -> None:
+    trials = stepper_board_trials()
+    everything = all_mutants(trials.sources, trials.mutants)
+    assert {mutant.file for mutant in everything} == {"stepper", "clock", "contacts", "main"}
+    assert len(everything) > 500
+    seed = zlib.crc32("".join(trials.sources.values()).encode())
+    verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_BOARD), trials, processes=2)
+    assert len(verdict.tried) == OF_THE_BOARD
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 

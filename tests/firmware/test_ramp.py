@@ -115,3 +115,10 @@ def test_slow_pulses_come_in_slots_and_fast_ones_each_period(stepper: StepperCor
             assert Ramp(stepper, speed=side * int(speed * 256)).rate() == expected, speed
     assert Ramp(stepper, speed=515_350).rate() == (993, 65_535), "the nearest period"
     assert Ramp(stepper, speed=512_256).rate() == (1000, 65_535)
+
+
+def test_least_push_and_least_speed_are_nothing(stepper: StepperCore) -> None:
+    """1/32767 of the least acceleration, and 1/256 step a second."""
+    for side in (1, -1):
+        assert Ramp(stepper, gain_q4=1, speed=500).tick(side) == 500
+        assert Ramp(stepper, speed=side).rate() == (500, 0)

@@ -139,6 +139,30 @@ def test_last_step_before_the_limit_is_not_driven_into(stepper: StepperCore) -> 
     assert stepper.fault == FAULT.TRAVEL_LIMIT
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_slowest_speed_has_a_direction(stepper: StepperCore, side: int) -> None:
+    """1/256 step a second away from the last step before the limit, then toward it."""
+    for away, fault in ((-1, FAULT.NONE), (1, FAULT.TRAVEL_LIMIT)):
+        core = StepperCore(stepper.library)
+        core.to_armed(gain_q4=16)
+        core.put(side * 7999)
+        core.fed_tick(away * side * 128)
+        assert core.fault == fault
+
+
+@pytest.mark.parametrize(("late", "fault"), [(24, 3), (25, 30)])
+def test_way_since_a_touch_is_rounded_down(stepper: StepperCore, late: int, fault: int) -> None:
+    """At 11,996 steps/s: 5 steps in half a tick, 8 tolerated, 11 in 1/1024 s. END_SWITCH is 3, STEPS_LOST 30."""
+    stepper.to_armed(travel_limit_counts=12_000)
+    stepper.moves = False
+    for duty in (*[16_384] * 60, -300):
+        stepper.fed_tick(duty)
+    assert int(stepper.speed) == 11_996
+    stepper.put(9100)
+    stepper.fed_tick(0, is_right_closed=True, touched_at=9000 + late)
+    assert stepper.fault == fault
+
+
 @pytest.mark.parametrize(("switch", "side"), [("is_left_closed", -1), ("is_right_closed", 1)])
 @pytest.mark.parametrize("off", [0, 8, -8, 9, -9])
 def test_switch_that_closes_elsewhere_names_lost_steps(stepper: StepperCore, switch: str, side: int, off: int) -> None:

@@ -230,6 +230,27 @@ def test_dip_while_driving_does_not_count_for_the_hold(stepper: StepperCore) -> 
     assert stepper.state == STATE.READY
 
 
+def test_supply_that_is_gone_as_driving_ends_is_seen_after_20_ms(stepper: StepperCore) -> None:
+    moving(stepper, 400)
+    stepper.disarm()
+    for k in range(20):
+        assert stepper.state == STATE.READY, k
+        stepper.tick(supply_mv=8999)
+    assert stepper.fault == FAULT.SUPPLY_LOW
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_slowest_cart_is_brought_to_rest_against_its_way(stepper: StepperCore, side: int) -> None:
+    """At 1/256 step a second, of a stepper that gains one step a second in a millisecond."""
+    stepper.to_armed(gain_q4=16)
+    stepper.fed_tick(side * 128)
+    assert stepper.speed == side / 256
+    assert stepper.commanded(0, is_there=False) == -side * 128
+    stepper.disarm()
+    assert stepper.tick() == (-side * 32_767, True)
+    assert stepper.speed == 0
+
+
 def test_cleared_cart_is_still_held(stepper: StepperCore) -> None:
     moving(stepper)
     stepper.trip(FAULT.POLE_ANGLE)

@@ -60,7 +60,7 @@ class HostTrain:
 
 def compile_steps(folder: Path, defines: Sequence[str] = ()) -> Path:
     """An image of steps.c with the board's own files. Raises `CalledProcessError`."""
-    board = [FIRMWARE / "boards/avr" / f"{name}.c" for name in _BOARD]
+    board = [FIRMWARE / "boards/avr" / f"{name}.c" for name in STEP_BOARD]
     elf = folder / "steps.elf"
     words = [
         *("avr-gcc", "-mmcu=atmega328p", "-DF_CPU=16000000UL", "-std=c11", "-O2", "-flto", "-DFIRMWARE_STEPPER"),
@@ -80,4 +80,4 @@ def compile_buffered(folder: Path) -> Path:
     return elf
 
 
-_BOARD = ("stepper", "encoders", "clock", "contacts", "serial", "supply", "startup")
+STEP_BOARD = ("stepper", "encoders", "clock", "contacts", "serial", "supply", "startup")
