@@ -132,7 +132,7 @@ def instructions_of(elf: Path) -> list[Instruction]:
 
 
 def image_with_lines(folder: Path, drive: str = "dc") -> Path:
-    """The firmware for `drive` as it is flashed, with line numbers. Raises `ValueError` where they change a byte of it."""
+    """The image for `drive` as it is flashed, with line numbers. Raises `ValueError` where they change a byte of it."""
     plain = build.build_firmware(folder / "plain", drive=drive)
     sources = build.firmware_sources(drive=drive)
     for source, text in sources.items():
