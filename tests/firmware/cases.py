@@ -25,6 +25,7 @@ STEPPER_MODULES = (
     "test_stepper_driving",
     "test_ramp",
     "test_homing_stepper",
+    "test_stepper_plausibility",
 )
 SAFETY_MODULES = (
     *("test_safety_states", "test_safety_armed", "test_safety_machine", "test_safety_swing", "test_plausibility"),
