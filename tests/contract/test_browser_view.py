@@ -198,6 +198,7 @@ def test_escape_key_sends_the_stop(words: tuple[object, ...], browser: Browser) 
     assert noted.wrong == []
 
 
+@pytest.mark.long
 def test_virtual_cart_has_a_view_whose_stop_reaches_the_firmware(
     quick_cart_file: Path, tmp_path: Path, browser: Browser, new_interpreter: Callable[..., Completed]
 ) -> None:

@@ -86,6 +86,7 @@ def test_report_has_every_latency_and_setting(deployed: dict[str, Any]) -> None:
     assert report["line_us"] > 0.0
 
 
+@pytest.mark.long
 def test_the_virtual_cart_asks_no_person_to_raise_its_pole(driven: dict[str, tuple[Path, Completed]]) -> None:
     messages = driven["--json"][1].stderr
     assert "the rig raises the virtual cart's pole" in messages

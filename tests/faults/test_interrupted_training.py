@@ -122,6 +122,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, trained_run: Path, command_
         (checkpoint / name).write_bytes(whole)
 
 
+@pytest.mark.long
 def test_signal_ends_a_learning_on_the_cart_with_a_checkpoint(tmp_path: Path) -> None:
     policy, run = tmp_path / "policy.npz", tmp_path / "run"
     bundle(pushing(FALLING)).save(policy)

@@ -27,6 +27,7 @@ def test_host_killed_at_full_speed_leaves_the_motor_off_and_the_cart_before_its_
         assert outcome.stood_ms >= 100
 
 
+@pytest.mark.long
 @pytest.mark.realtime
 def test_host_of_a_stepper_killed_at_full_speed_costs_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 ms of silence, 67 ms from 1 m/s to rest at 15 m/s2, and 3 ms; the campaign has a hundred on the chip."""

@@ -40,7 +40,7 @@ def parameters(model: DQN) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in (*model.q_net.parameters(), *model.q_net_target.parameters())])
 
 
-@pytest.mark.parametrize("history_length", [1, 3])
+@pytest.mark.parametrize("history_length", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_stock_and_lean_walk_the_same_way_from_the_same_seed(gym_cart: CartParams, history_length: int) -> None:
     """1,200 steps with exploration, greedy actions, sampling, 250 updates and target updates."""
     stock = learner(gym_cart, Learner.STOCK, history_length=history_length).learn(1200)
@@ -69,7 +69,7 @@ def filled(cart: CartParams, config: TrainingConfig, kind: Learner, seed: int = 
 
 
 @pytest.mark.parametrize("max_grad_norm", [UNCLIPPED, CLIPPED])
-@pytest.mark.parametrize("n_steps", [1, 5])
+@pytest.mark.parametrize("n_steps", [pytest.param(1, marks=pytest.mark.long), 5])
 @pytest.mark.parametrize("loss", list(Loss))
 @pytest.mark.parametrize("optimizer", list(Optimizer))
 def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(
@@ -130,7 +130,7 @@ def moments(model: DQN) -> torch.Tensor:
     return torch.cat([tensor.flatten() for state in states for tensor in state.values()])
 
 
-@pytest.mark.parametrize("history_length", [1, 3, 6])
+@pytest.mark.parametrize("history_length", [*(pytest.param(length, marks=pytest.mark.long) for length in (1, 6)), 3])
 def test_updates_in_a_row_stay_together(gym_cart: CartParams, history_length: int) -> None:
     """300 updates from one start, on the same batches, never synchronised; with 4, 14 and 29 inputs."""
     config = dataclasses.replace(load_preset("recommended"), history_length=history_length)

@@ -63,6 +63,7 @@ def test_policy_chooses_the_actions_of_the_c_on_visited_states(history_length: i
     assert found == expected_duties(bundle, wild)
 
 
+@pytest.mark.long
 @needs_node
 def test_every_form_of_a_host_network_decides_as_the_c_does() -> None:
     cart = dataclasses.replace(diy(), action_duties=(-0.6, 0.0, 0.6))

@@ -403,6 +403,7 @@ def test_engine_is_in_the_result(
         assert load_cart(out).sources["motor.stall_force_n"].endswith(f"N, engine {engine}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("verb", ["identify", "compare"])
 def test_without_pybullet_the_native_engine_runs_alone_and_says_so_once(
     recording: Path, tmp_path: Path, verb: str

@@ -54,14 +54,8 @@ def compared(simulated: str, recorded: Path, **changes: object) -> Comparison:
     return compare(CompareRequest(simulated=simulated, recorded=recorded, workers=0, **changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("name", "factor"),
-    [
-        ("pole_length", 1.15),
-        pytest.param("settling", 3.0, marks=pytest.mark.long),
-        pytest.param("steps_per_m", 0.95, marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "factor"), [("pole_length", 1.15), ("settling", 3.0), ("steps_per_m", 0.95)])
 def test_term_that_is_wrong_is_blamed(name: str, factor: float, tmp_path: Path) -> None:
     found = compared(CART, driven(with_term(name, factor), tmp_path / "cart"))
     assert found.attribution is not None
@@ -98,6 +92,7 @@ def test_lost_steps_are_blamed_and_noted_with_time_and_distance(tmp_path: Path) 
     assert "lost steps" in report_text(found)
 
 
+@pytest.mark.long
 def test_simulation_and_virtual_cart_of_one_file_leave_no_gap(tmp_path: Path) -> None:
     for rig in ("sim", "virtual"):
         arguments = ["record", "lqr", "--cart", CART, "--rig", rig, "--duration-s", "10", "--out", str(tmp_path / rig)]

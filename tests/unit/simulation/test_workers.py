@@ -84,6 +84,7 @@ y = { axis = "delay.latency_s", values = [0.0, 0.01] }
 """
 
 
+@pytest.mark.long
 def test_stability_map_runs_from_an_unguarded_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(WHOLE)
     (tmp_path / "grid.toml").write_text(GRID)
