@@ -9,6 +9,8 @@ STAMP := $(VENV)/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Else each of the many processes that tests start compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A tool that tests need | its Debian packages | the tests that are skipped without it
 define TOOLS
