@@ -76,7 +76,7 @@ def fill_for_stepper(plain: dict[str, dict[str, Any]], sources: dict[str, str], 
 def check_homing_time(cart: CartParams, where: str) -> None:
     """Raises `UsageError` beginning with `where` for a cart that homes so slowly that the time limit ends it.
 
-    From the middle it creeps to one switch and across the whole track; a stepper crosses it once more, and both then
+    From the middle it creeps to one switch and across the whole track; a stepper then crosses it a second time. Both
     return to the middle.
     """
     firmware = cart.firmware
@@ -88,7 +88,7 @@ def check_homing_time(cart: CartParams, where: str) -> None:
         raise UsageError(
             f"{where}: firmware.homing_speed_m_s = {speed:g} takes {way_m / speed:.4g} s for the {way_m:.3g} m of "
             f"homing on a track of {track_m:g} m, and the firmware allows {_HOMING_MOST_S:g} s; home at "
-            f"{1.25 * way_m / _HOMING_MOST_S:.2g} or faster"
+            f"{1.25 * way_m / _HOMING_MOST_S:.2g} m/s or faster"
         )
 
 

@@ -205,7 +205,7 @@ def test_round_trip_ends_on_the_switch_it_began_at(stepper: StepperCore, off: in
 def test_pole_that_falls_on_a_leg_lets_homing_begin_again(
     stepper: StepperCore, swung: int, is_fallen: bool, side: int
 ) -> None:
-    """Beyond a quarter of a turn; it must then hang still anew, for a whole period where it flickers."""
+    """Beyond a quarter of a turn; it then hangs still for a whole period again, where it flickers."""
     homing = Homing(stepper)
     homing.to_right()
     assert homing.tick(pole_counts=side * swung) == (0 if is_fallen else CREEP)
