@@ -127,3 +127,18 @@ def test_folder_and_binary_are_no_cart_files(tmp_path: Path) -> None:
         load_cart(tmp_path / "folder.toml")
     with pytest.raises(UsageError, match="is not text"):
         load_cart(tmp_path / "binary.toml")
+
+
+@pytest.mark.parametrize(("speed", "is_in_time"), [("0.0104", False), ("0.0105", True)])
+def test_dc_cart_that_homes_too_slowly_for_the_firmware_is_refused(
+    tmp_path: Path, speed: str, is_in_time: bool
+) -> None:
+    """From the middle of a track of 0.94 m, two lengths of it within 180 s."""
+    text = resources.files("cartpole_robot.cart").joinpath("known", "diy_arduino.toml").read_text(encoding="utf-8")
+    path = tmp_path / "slow.toml"
+    path.write_text(text.replace("homing_speed_m_s = 0.15", f"homing_speed_m_s = {speed}"), encoding="utf-8")
+    if is_in_time:
+        assert load_cart(path).firmware.homing_speed_m_s == float(speed)
+        return
+    with pytest.raises(UsageError, match=r"homing_speed_m_s = 0\.0104 takes 180\.8 s .* allows 180 s; home at"):
+        load_cart(path)

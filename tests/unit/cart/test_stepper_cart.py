@@ -107,7 +107,7 @@ def test_equivalent_motor_follows_the_body() -> None:
             "homing_speed_m_s = { value = 0.08",
             "homing_speed_m_s = { value = 0.005",
             "firmware.homing_speed_m_s = 0.005 takes 564 s for the 2.82 m of homing on a track of 0.94 m, and the "
-            "firmware allows 180 s; home at 0.02 or faster",
+            "firmware allows 180 s; home at 0.02 m/s or faster",
         ),
         (
             "homing_speed_m_s = { value = 0.08",
