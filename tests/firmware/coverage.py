@@ -30,7 +30,7 @@ from firmware_bridge.chip_trace import ELSEWHERE, NEXT, TRACE_WORDS
 from firmware_bridge.emulator import DriverWiring, EmulatedChip
 from tests.firmware import test_stepper_board
 from tests.firmware.c_core import FIRMWARE, HERE, compile_library
-from tests.firmware.cases import expand
+from tests.firmware.cases import cases_of
 from tests.firmware.mutate_boards import chip_checks, first_failed_check
 from tests.firmware.mutation import function_at, tokens_of
 from tests.firmware.stepper_core import compile_stepper
@@ -179,14 +179,12 @@ def stepper_chip_coverage(folder: Path) -> dict[str, Coverage]:
         return chips[-1]
 
     image = image_with_lines(folder, "stepper")
-    for name, function in vars(test_stepper_board).items():
-        if name.startswith("test_") and "chip" in function.__code__.co_varnames[: function.__code__.co_argcount]:
-            for case in expand(function):
-                chip = test_stepper_board.stepper_chip(image, traced_chip)
-                try:
-                    function(chip=chip, **case)
-                finally:
-                    chip.close()
+    for _, function, case in cases_of(("test_stepper_board",), "chip"):
+        chip = test_stepper_board.stepper_chip(image, traced_chip)
+        try:
+            function(chip=chip, **case)
+        finally:
+            chip.close()
     return {name: each for name, each in _of_the_board(image, chips).items() if name == "stepper.c"}
 
 

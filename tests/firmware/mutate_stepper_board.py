@@ -21,7 +21,7 @@ from pathlib import Path
 from firmware_bridge import build
 from tests.firmware import test_stepper_board
 from tests.firmware.c_core import FIRMWARE, HERE
-from tests.firmware.cases import expand
+from tests.firmware.cases import cases_of
 from tests.firmware.mutant_trials import (
     KILLED,
     NOT_C,
@@ -100,9 +100,8 @@ def checks() -> list[Check]:
         ("steps, lost", lambda steps, _: check_stray_interrupt(steps, ENABLE_LOW)),
         ("steps, lost and high", lambda steps, _: check_stray_interrupt(steps, ENABLE_HIGH)),
     ]
-    for name, function in vars(test_stepper_board).items():
-        if name.startswith("test_") and "chip" in function.__code__.co_varnames[: function.__code__.co_argcount]:
-            found += [(f"{name}{case}", functools.partial(_on_a_chip, function, case)) for case in expand(function)]
+    for name, function, case in cases_of(("test_stepper_board",), "chip"):
+        found.append((name, functools.partial(_on_a_chip, function, case)))
     return found
 
 
