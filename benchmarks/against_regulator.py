@@ -56,12 +56,15 @@ def figures_of(found: Evaluation) -> Figures:
 def ratios(found: Mapping[str, Any], reference: Mapping[str, Any]) -> tuple[float, ...]:
     """`FIGURES` of `found` divided by those of `reference`.
 
-    Infinite where only the latter is 0, and where a rig's fault leaves the power unknown; 1 where both are 0.
+    Infinite where only the latter is 0, and where a rig's fault leaves the power unknown; 1 where both are 0. NaN
+    where the regulator's is unknown, as the power of a stepper is.
     """
     return tuple(_ratio(found[name], reference[name]) for name in FIGURES)
 
 
 def _ratio(found: float, reference: float) -> float:
+    if math.isnan(reference):
+        return math.nan
     if math.isnan(found):
         return math.inf
     if reference:
@@ -69,20 +72,29 @@ def _ratio(found: float, reference: float) -> float:
     return math.inf if found else 1.0
 
 
+def known(values: Sequence[float]) -> list[float]:
+    """Those ratios that are numbers."""
+    return [value for value in values if not math.isnan(value)]
+
+
 def beats(found: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
-    """Whether it survives every episode, and every ratio is below 1."""
-    return found["survived"] == found["episodes"] and max(ratios(found, reference)) < 1.0
+    """Whether it survives every episode, and every known ratio is below 1."""
+    return found["survived"] == found["episodes"] and max(known(ratios(found, reference))) < 1.0
 
 
 def ratio_text(values: Sequence[float]) -> str:
-    """The four ratios in two decimals."""
-    return "".join(f"{value:>14.2f}" for value in values)
+    """The four ratios in two decimals, "-" for an unknown one."""
+    return "".join(f"{_number(value, '.2f'):>14}" for value in values)
 
 
 def absolute_text(figures: Mapping[str, Any]) -> str:
-    """The four figures in the units of `UNITS`."""
+    """The four figures in the units of `UNITS`, "-" for an unknown one."""
     values = zip(SHOWN, UNITS, strict=True)
-    return "".join(f"{f'{figures[name] * factor:.3g} {unit}':>14}" for name, (unit, factor) in values)
+    return "".join(f"{_number(figures[name] * factor, '.3g', f' {unit}'):>14}" for name, (unit, factor) in values)
+
+
+def _number(value: float, form: str, unit: str = "") -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def policies_in(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.against_regulator import NAMES, Figures, beats, ratios
+from benchmarks.against_regulator import NAMES, Figures, beats, ratio_text, ratios
 from benchmarks.kept_records import KeptRecords
 from benchmarks.precise_training import Training
 from cartpole_robot.cart.params import CartParams
@@ -89,7 +89,7 @@ def ablation_text(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], preset: s
     """A Markdown table: a row per variant, a cell per cart."""
     carts = list(next(iter(rows.values())))
     lines = [
-        f"Rig sim, medians of policy / LQR: {', '.join(NAMES)}; seeds that beat the regulator in all four.",
+        f"Rig sim, medians of policy / LQR: {', '.join(NAMES)}; seeds that beat the regulator in all of them.",
         f"| | {' | '.join(carts)} |",
         "|---" * (1 + len(carts)) + "|",
     ]
@@ -102,7 +102,7 @@ def ablation_text(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], preset: s
 def _cell(row: Mapping[str, Any]) -> str:
     counts = [f"{row['beat']} of {row['of']}"]
     counts += [f"{row[name]} {text}" for name, text in _OTHERS if row[name]]
-    return f"{' '.join(f'{value:.2f}' for value in row['medians'])}; {', '.join(counts)}"
+    return f"{' '.join(ratio_text(row['medians']).split())}; {', '.join(counts)}"
 
 
 _OTHERS = (("diverged", "diverged"), ("fell", "fell"), ("not_exported", "without a policy"))

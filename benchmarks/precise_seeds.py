@@ -6,8 +6,8 @@
 
 Each policy meets the 100 starts of the verdict on the rig sim, for carts with a firmware also on the rig virtual, and
 one run of 15,000 steps. The regulator meets the same starts on the same rigs. Figures are the policy's divided by the
-regulator's: below 1 the policy is better. --ablation removes one element of the preset at a time, on the rig sim.
-With --keep a finished seed does not run again.
+regulator's: below 1 the policy is better; "-" is the motor power of a stepper, which is unknown. --ablation removes one
+element of the preset at a time, on the rig sim. With --keep a finished seed does not run again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.against_regulator import NAMES, SHOWN, Figures, absolute_text, beats, ratio_text, ratios
+from benchmarks.against_regulator import NAMES, SHOWN, Figures, absolute_text, beats, known, ratio_text, ratios
 from benchmarks.command_line import run_benchmark
 from benchmarks.kept_records import KeptRecords, Record, code_digest, json_text
 from benchmarks.machine_load import machine_line
@@ -43,7 +43,7 @@ def rigs_of(cart: CartParams) -> tuple[str, ...]:
 def compared(found: Mapping[int, Figures], reference: Figures) -> dict[str, Any]:
     """The figures of each seed against the regulator's: medians, worst seeds, how many beat it."""
     each = {seed: ratios(figures, reference) for seed, figures in found.items()}
-    worst = max(each, key=lambda seed: max(each[seed]))
+    worst = max(each, key=lambda seed: max(known(each[seed])))
     columns = list(zip(*each.values(), strict=True))
     return {
         "median": [statistics.median(column) for column in columns],
@@ -52,8 +52,8 @@ def compared(found: Mapping[int, Figures], reference: Figures) -> dict[str, Any]
         "beat": sum(beats(figures, reference) for figures in found.values()),
         "survived": sum(figures["survived"] == figures["episodes"] for figures in found.values()),
         "worst_seed": worst,
-        "largest_ratio": max(each[worst]),
-        "largest_of": NAMES[each[worst].index(max(each[worst]))],
+        "largest_ratio": max(known(each[worst])),
+        "largest_of": NAMES[each[worst].index(max(known(each[worst])))],
         "faults": {seed: fault for seed, figures in found.items() for fault in figures["faults"][:1]},
         "medians": {name: statistics.median(figures[name] for figures in found.values()) for name in SHOWN},
         "lqr": {name: reference[name] for name in (*SHOWN, "survived", "episodes")},
@@ -102,8 +102,8 @@ def findings_text(cart: str, found: Mapping[str, Any]) -> str:
             f"  {'policy / LQR, worst seed of each figure':<42}{ratio_text(on_rig['worst'])}",
             f"  {'policies, median':<42}{absolute_text(on_rig['medians'])}",
             f"  {'LQR':<42}{absolute_text(lqr)}",
-            f"  below 1 in all four: {on_rig['beat']} of {on_rig['seeds']} seeds; every episode survived: "
-            f"{on_rig['survived']}; LQR survived {lqr['survived']} of {episodes} episodes",
+            f"  below 1 in all {len(known(on_rig['median']))}: {on_rig['beat']} of {on_rig['seeds']} seeds; "
+            f"every episode survived: {on_rig['survived']}; LQR survived {lqr['survived']} of {episodes} episodes",
             f"  largest ratio: {on_rig['largest_ratio']:.2f} ({on_rig['largest_of']}, seed {on_rig['worst_seed']})",
             *(f"  seed {seed}: {fault}" for seed, fault in on_rig["faults"].items()),
         ]

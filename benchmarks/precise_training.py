@@ -147,14 +147,14 @@ class Judging:
 
 
 def judged_record(judging: Judging) -> Record:
-    """The figures. Raises `UsageError` for a cart whose motor power is unknown."""
+    """The figures. Raises `UsageError` for a cart with a DC motor whose power is unknown."""
     cart, policy_hash = judging.cart, None
     if judging.policy is None:
         figures = judged(regulator_of(cart), cart, judging.rig, episodes=judging.episodes)
     else:
         controller, used, policy_hash = policy_on(judging.policy, cart)
         figures = judged(controller, used, judging.rig, episodes=judging.episodes)
-    if math.isnan(figures["mean_power_w"]):
+    if cart.stepper is None and math.isnan(figures["mean_power_w"]):
         raise UsageError(f"cart {cart.name!r}: its motor power is unknown, and so is a ratio to it; leave it out")
     return {"cart": cart.fingerprint(), "policy_hash": policy_hash, "rigs": {judging.rig: figures}}
 
