@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.answers import Interview, answered, read_answers
 from cartpole_robot.cart.listing import unit_of
-from cartpole_robot.cart.motors import KnownMotor, known_motors
+from cartpole_robot.cart.new_cart.answers import Interview, answered, read_answers
+from cartpole_robot.cart.new_cart.motors import KnownMotor, known_motors
+from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, Question, questions
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.questions import OWN_MOTOR, Question, questions
 from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, command_line, print_result, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
@@ -75,7 +75,7 @@ def _motor_text(motor: KnownMotor) -> str:
 
 
 def _new(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart.new_cart_file import cart_file_text
+    from cartpole_robot.cart.new_cart.file_text import cart_file_text
     from cartpole_robot.files.new_file import check_is_new, new_file
 
     path: Path = arguments.out or Path(_FILE)

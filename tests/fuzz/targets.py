@@ -132,8 +132,8 @@ estop_cuts_supply = false
 
 
 def _read_answers(folder: Path) -> None:
-    from cartpole_robot.cart.answers import answered, read_answers
-    from cartpole_robot.cart.new_cart_file import cart_file_text
+    from cartpole_robot.cart.new_cart.answers import answered, read_answers
+    from cartpole_robot.cart.new_cart.file_text import cart_file_text
 
     path = folder / "answers.toml"
     text, _ = cart_file_text(answered(read_answers(path), where=str(path)))

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from cartpole_robot.cart.answers import answered
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2, encoders_and_settings
-from cartpole_robot.cart.motors import known_motors
-from cartpole_robot.cart.new_cart_file import cart_file_text
+from cartpole_robot.cart.new_cart.answers import answered
+from cartpole_robot.cart.new_cart.file_text import cart_file_text
+from cartpole_robot.cart.new_cart.motors import known_motors
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import UsageError

@@ -1,60 +1,50 @@
-"""What a builder's parts make of a cart: forces, masses, friction, duties and limits."""
+"""What a builder's parts make of a cart with a DC motor: forces, friction, duties and limits."""
 
 from __future__ import annotations
 
 import math
 
-from cartpole_robot.cart.answers import Interview
 from cartpole_robot.cart.firmware_figures import braking_distance_m
-from cartpole_robot.cart.motors import known_motors
-from cartpole_robot.cart.questions import OWN_MOTOR, motor_number
+from cartpole_robot.cart.new_cart.answers import Interview
+from cartpole_robot.cart.new_cart.body_design import (
+    ARMING_RAD,
+    GRAVITY_M_S2,
+    LEAST_MARGIN_M,
+    POLE_COULOMB_N_M,
+    PUSH_M_S2,
+    RAIL_FRICTION,
+    STATIC_SHARE,
+    VISCOUS_N_S_M,
+    BodyDesign,
+    rounded_up,
+)
+from cartpole_robot.cart.new_cart.motors import known_motors
+from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, motor_number
 from cartpole_robot.errors import UsageError
 from firmware_bridge.constants import ESTIMATOR_LAG_S, TICK_S
 
-GRAVITY_M_S2 = 9.81
-ARMING_RAD = 0.1
-POLE_COULOMB_N_M = 5e-4
 HOMING_MOST_DUTY = 0.5  # limits.h: HOMING_DUTY_CEILING; what follows is homing.c's
 POLARITY_SHARE = 32
 SWING_COUNTS = 4
 SWING_CROSSINGS = 5
 _KICK_STEPS = 60
 DEAD_ZONE_DUTY = 0.03
-_RAIL_FRICTION = 0.02
-STATIC_SHARE = 1.3
-VISCOUS_N_S_M = 0.5
-_PUSH_M_S2 = 3.0
 _HOMING_M_S = 0.15
-_STILL_M, _COUNTS, _POLE_M = 0.04, 2400, 0.5  # what diy_arduino's pole may stand still for; coarser or longer, longer
 _FEW_COUNTS_PER_M = 2000
 _EDGES_PER_S, _MOST_EDGES_PER_S = 40_000, 200_000  # limits.h: COUNTS_PER_TICK_MOST
 _MOST_HOMING_COUNTS_S = 65_000  # a field of CFG has 16 bits
 _POLE_TURNS_PER_S = 3.0  # of a pole that falls past hanging
-_LEAST_MARGIN_M = 0.02
-_LEAST_EPISODE_M = 0.05
 _SPEEDS = 50  # speeds at which the firmware's braking distance is compared with the real one
 
 
-def rounded(value: float, digits: int = 4) -> float:
-    """`value` to so many significant digits."""
-    return float(f"{value:.{digits}g}")
-
-
-def _up(value: float, step: float) -> float:
-    """The next whole `step` at or above `value`."""
-    return round(math.ceil(value / step - 1e-9) * step, 6)
-
-
-class CartDesign:
-    """What follows from the parts, each number after those it depends on; SI units.
+class MotorDesign(BodyDesign):
+    """What follows from the parts of a cart with a DC motor, each number after those it depends on; SI units.
 
     Raises `UsageError` for parts that make no cart-pole.
     """
 
     def __init__(self, interview: Interview) -> None:
-        self.answers = interview.answers
-        self.origin = interview.origin
-        self.notes: list[str] = []
+        super().__init__(interview)
         self._motor_and_belt()
         self._bodies()
         self._duties()
@@ -70,13 +60,6 @@ class CartDesign:
 
     def _motor_and_belt(self) -> None:
         a = self.answers
-        if a["pulley_teeth"]:
-            around_mm = a["pulley_teeth"] * a["pulley_pitch_mm"]
-            self.radius_m = around_mm / (2000.0 * math.pi)
-            self.belt = f"{a['pulley_teeth']} teeth x {a['pulley_pitch_mm']:g} mm = {around_mm:.4g} mm a turn"
-        else:
-            self.radius_m = a["pulley_radius_mm"] / 1000.0
-            self.belt = f"radius {a['pulley_radius_mm']:g} mm"
         number = {n: motor_number(a, n) for n in _MOTOR_NUMBERS}
         rated_v = number["rated_voltage_v"]
         share = a["supply_voltage_v"] / rated_v
@@ -100,35 +83,16 @@ class CartDesign:
         }
         self.friction_source = (
             f"computed: {100.0 * idle_share:.2g} % of the stall force, the current without load "
-            f"({self._motor_source('no_load_current_a')}), is {self.gear_n:.3g} N; assumed: {_RAIL_FRICTION:g} of the "
+            f"({self._motor_source('no_load_current_a')}), is {self.gear_n:.3g} N; assumed: {RAIL_FRICTION:g} of the "
             "weight on the rail"
         )
 
     def _bodies(self) -> None:
-        a = self.answers
-        self.slides_kg = a["cart_mass_kg"]
-        self.cart_kg = self.slides_kg + self.rotor_kg
-        self.pole_source = self.origin("pole_mass_kg")
-        self.pole_kg = a["pole_mass_kg"]
-        if not self.pole_kg:
-            outer_mm = 0.5 * a["pole_diameter_mm"]
-            inner_mm = outer_mm - a["pole_wall_mm"]
-            area_m2 = math.pi * (outer_mm**2 - inner_mm**2) * 1e-6
-            self.pole_kg = area_m2 * a["pole_length_m"] * a["pole_density_kg_m3"]
-            self.pole_source = (
-                f"computed from the tube: {a['pole_diameter_mm']:g} mm, wall {a['pole_wall_mm']:g} mm, "
-                f"{a['pole_length_m']:g} m, {a['pole_density_kg_m3']:g} kg/m3"
-            )
-        self.mass_kg = self.cart_kg + self.pole_kg
-        self.coulomb_n = self.gear_n + _RAIL_FRICTION * (self.slides_kg + self.pole_kg) * GRAVITY_M_S2
+        self.coulomb_n = self.gear_n + RAIL_FRICTION * (self.slides_kg + self.pole_kg) * GRAVITY_M_S2
         self.static_n = STATIC_SHARE * self.coulomb_n
         self.damping = self.back_emf + VISCOUS_N_S_M
         self.top_m_s = (self.stall_n - self.coulomb_n) / self.damping
-        if self.rotor_kg > 4.0 * self.slides_kg:
-            self.notes.append(
-                f"the rotor, seen through the gear, weighs {self.rotor_kg:.3g} kg, the cart {self.slides_kg:.3g} kg: "
-                "a larger pulley or a smaller gear ratio makes the cart livelier"
-            )
+        self._note_rotor("a larger pulley or a smaller gear ratio")
 
     def duty_for(self, force_n: float) -> float:
         """The duty that gives the force at rest."""
@@ -136,15 +100,15 @@ class CartDesign:
 
     def _duties(self) -> None:
         lean_n = 1.3 * self.mass_kg * GRAVITY_M_S2 * math.tan(ARMING_RAD) + self.static_n
-        wanted_n = max(lean_n, self.mass_kg * _PUSH_M_S2 + self.coulomb_n)
+        wanted_n = max(lean_n, self.mass_kg * PUSH_M_S2 + self.coulomb_n)
         if self.duty_for(lean_n) > 0.95 or self.top_m_s < 0.3:
             raise UsageError(
                 f"the motor is too weak or too slow for this cart: it pushes with {self.stall_n:.3g} N and reaches "
                 f"{max(0.0, self.top_m_s):.2g} m/s; expected at least {lean_n / 0.95:.3g} N and 0.3 m/s; choose "
                 "another motor or pulley, or a lighter cart"
             )
-        self.action = min(1.0, _up(self.duty_for(wanted_n), 0.05))
-        self.moving = _up(2.0 * self.duty_for(self.static_n), 0.01)
+        self.action = min(1.0, rounded_up(self.duty_for(wanted_n), 0.05))
+        self.moving = rounded_up(2.0 * self.duty_for(self.static_n), 0.01)
         if self.moving > HOMING_MOST_DUTY - 0.05:
             raise UsageError(
                 f"friction takes a duty of {0.5 * self.moving:.2g} to overcome, expected at most "
@@ -153,22 +117,13 @@ class CartDesign:
             )
 
     def _limits(self) -> None:
-        self.switch_m = 0.5 * self.answers["track_m"]
         self.fastest_m_s = min(self.top_m_s, math.sqrt(2.0 * self.stall_n / self.mass_kg * self.answers["track_m"]))
         deceleration = self.top_m_s**2 / (2.0 * self._braking_m(self.top_m_s))
         speeds = [self.fastest_m_s * step / _SPEEDS for step in range(1, _SPEEDS + 1)]
         short_m = max(self._braking_m(v) - v * v / (2.0 * deceleration) for v in speeds)
         late_m = self.fastest_m_s * (ESTIMATOR_LAG_S + TICK_S)
-        self.margin_m = max(_LEAST_MARGIN_M, _up(1.25 * (max(0.0, short_m) + late_m), 0.005))
-        self.travel_m = round(self.switch_m - self.margin_m, 4)
-        self.episode_m = math.floor(1e3 * (self.travel_m - max(0.02, 0.03 * self.answers["track_m"]))) / 1e3
-        if self.episode_m < _LEAST_EPISODE_M:
-            need_m = self.answers["track_m"] + 2.0 * (_LEAST_EPISODE_M - self.episode_m)
-            raise UsageError(
-                f"track_m = {self.answers['track_m']:g}, expected at least {need_m:.2f} m: at "
-                f"{self.fastest_m_s:.2g} m/s this cart needs {1e3 * self.margin_m:.0f} mm before each switch; choose a "
-                "slower gear or a longer track"
-            )
+        margin_m = max(LEAST_MARGIN_M, rounded_up(1.25 * (max(0.0, short_m) + late_m), 0.005))
+        self._end_of_track(margin_m, self.fastest_m_s, "a slower gear")
 
     def _encoders(self) -> None:
         a = self.answers
@@ -188,16 +143,13 @@ class CartDesign:
             raise UsageError(f"{too_many}, expected at most {_MOST_EDGES_PER_S}; choose a coarser encoder")
         if edges > _EDGES_PER_S:
             self.notes.append(f"{too_many}, and the firmware is made for {_EDGES_PER_S}: choose a coarser encoder")
-        coarse = max(1.0, _COUNTS / a["pole_encoder_counts_per_turn"])
-        slow = max(1.0, a["pole_length_m"] / _POLE_M)
-        self.still_m = min(round(_STILL_M * coarse * slow, 3), round(0.5 * self.travel_m, 3))
 
     def _homing(self) -> None:
         """The push of homing swings the pole visibly, and homing's speed ends within what POLARITY leaves."""
         needed_rad = 1.3 * self._swing_needed_rad()
         self.homing = round(min(HOMING_MOST_DUTY, self.moving + 0.1), 2)
         while self.homing < HOMING_MOST_DUTY and self.swing_rad(self.homing) < needed_rad:
-            self.homing = min(HOMING_MOST_DUTY, _up(self.homing + 0.01, 0.05))
+            self.homing = min(HOMING_MOST_DUTY, rounded_up(self.homing + 0.01, 0.05))
         if (swing_rad := self.swing_rad(self.homing)) < needed_rad:
             self.notes.append(
                 f"homing's push at duty {self.homing:g} swings the pole by {math.degrees(swing_rad):.2g} degrees, and "

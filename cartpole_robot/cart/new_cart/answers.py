@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.questions import OWN_MOTOR, Question, questions
+from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, Question, questions
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml
 

@@ -40,7 +40,7 @@ class KnownMotor:
 @functools.cache
 def known_motors() -> Mapping[str, KnownMotor]:
     """The motors of `motors.toml` by name, in its order."""
-    with resources.as_file(resources.files("cartpole_robot.cart").joinpath("motors.toml")) as path:
+    with resources.as_file(resources.files("cartpole_robot.cart.new_cart").joinpath("motors.toml")) as path:
         tables = read_toml(path, purpose="table of motors", expected_format=_FORMAT)
         return {name: _motor(table, f"{path.name}: [{name}]") for name, table in tables.items()}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cartpole_robot.cart.motors import known_motors
+from cartpole_robot.cart.new_cart.motors import known_motors
 
 OWN_MOTOR = "own"
 _LONGEST_SHOWN = 60
