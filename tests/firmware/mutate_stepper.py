@@ -23,7 +23,7 @@ from tests.firmware.stepper_core import CHECKS, StepperCore, load_stepper
 
 OWN = ("drive_stepper", "ramp", "homing_stepper")
 SHARED = {  # of what both drives have: the functions or lines that do something else for a stepper
-    "safety": r"^.* \| .*\bdrive_(?!commanded)",
+    "safety": r"^.* \| .*(\bdrive_(?!commanded)|\bis_changed = )",
     "plausibility": r"\bDRIVE_|\bcart_speeds\b",
     "homing": r"^(has_fallen|begin_again) |^homing_leg \| .*!DRIVE_",
 }

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, Question, questions
+from cartpole_robot.cart.question import Question
+from cartpole_robot.cart.questions import OWN_MOTOR, questions
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml
 
@@ -17,10 +19,15 @@ _OWN_NUMBERS = (
     *("stall_torque_n_m", "no_load_speed_rpm", "stall_current_a", "no_load_current_a", "rated_voltage_v"),
     *("gear_ratio", "rotor_inertia_kg_m2"),
 )
+_STEPPER_NUMBERS = (
+    *("holding_torque_n_m", "rated_current_a", "phase_inductance_mh", "rotor_inertia_g_cm2", "full_steps_per_turn"),
+    *("pulses_per_turn", "least_pulse_us", "least_setup_us", "enable_is_low", "alarm_level"),
+)
 _IMPLIED: dict[str, tuple[str, Any]] = {
     "pulley_radius_mm": ("pulley_teeth", 0),
     "encoder_wheel_radius_mm": ("cart_encoder_on", "wheel"),
     **dict.fromkeys(_OWN_NUMBERS, ("motor", OWN_MOTOR)),
+    **dict.fromkeys(_STEPPER_NUMBERS, ("drive", Drive.STEPPER.value)),
 }
 
 
