@@ -28,7 +28,7 @@ FAULTS = {
     "POLE_STUCK": "the pole does not swing; check that it hangs free and its encoder is connected",
     "POLE_PERIOD": "the pole does not swing with its natural period around its hanging position; check pole length "
     "and hinge, that it hung freely when homing began, and that the push swings it a few degrees (raise "
-    "firmware.homing_duty)",
+    "firmware.homing_duty, for a stepper firmware.homing_speed_m_s)",
     "POLE_SIGN": "the pole's encoder counts the wrong way; set firmware.is_pole_reversed, or swap its wires A and B; "
     "if the fault came while balancing, check them for a loose one, and whether a stepper has stalled",
     "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "

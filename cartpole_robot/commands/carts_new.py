@@ -11,7 +11,8 @@ from typing import Any
 from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.new_cart.answers import Interview, answered, read_answers
 from cartpole_robot.cart.new_cart.motors import KnownMotor, known_motors
-from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, Question, questions
+from cartpole_robot.cart.new_cart.question import Question
+from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, questions
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, command_line, print_result, rows_text
@@ -27,11 +28,15 @@ def add_new(new: Parser) -> None:
     details(
         new,
         "Asks for the parts of a cart and writes a commented cart file to start from. With --from-answers or any of "
-        "the answers below it asks nothing and uses defaults for the rest. The motor is a DC motor; for a stepper, "
-        "change a copy of the cart diy_stepper: cartpole-robot carts copy diy_stepper my_cart.toml",
+        "the answers below it asks nothing and uses defaults for the rest: those of the parts of diy_arduino, or with "
+        "--drive stepper of diy_stepper.",
     )
     examples(
-        new, "", "--pulley-teeth 20 --track-m 0.7 --out small.toml", "--from-answers parts.toml --out small.toml --json"
+        new,
+        "",
+        "--pulley-teeth 20 --track-m 0.7 --out small.toml",
+        "--drive stepper --holding-torque-n-m 1.2 --out big.toml",
+        "--from-answers parts.toml --out small.toml --json",
     )
     new.set_defaults(run=_new)
     options.out(new, "FILE", "the new cart file; its name is the cart's", default=_FILE)
@@ -87,12 +92,16 @@ def _new(arguments: argparse.Namespace) -> int:
     figures = _figures(cart)
     with new_file(path) as file:
         file.write_text(text, encoding="utf-8")
-    rows = {_NAMES[name]: f"{value:.4g} {unit_of(name)}".rstrip() for name, value in figures.items()}
+    rows = {_NAMES[name]: f"{_figure_text(value)} {unit_of(name)}".rstrip() for name, value in figures.items()}
     lines = [f"{path} is written", rows_text(rows, 36), *(f"note: {note}" for note in notes)]
     lines.append(f"next: {command_line('carts', 'show', path)}")
     lines.append(f"      {command_line('evaluate', 'lqr', '--cart', path, '--rig', 'virtual')}")
     print_result(arguments, {"file": str(path), "name": cart.name, **figures, "notes": notes}, "\n".join(lines))
     return DONE
+
+
+def _figure_text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000.0 else f"{value:.4g}"
 
 
 def _interview(arguments: argparse.Namespace) -> Interview:
@@ -115,12 +124,13 @@ def _interview(arguments: argparse.Namespace) -> Interview:
 def _asked() -> Interview:
     """The operator's answers; each is checked when it is entered. Nothing is written before the last one."""
     _say("Enter takes the default in brackets, Ctrl-C ends without writing anything.")
-    _say("Known motors:")
-    for name, motor in known_motors().items():
-        _say(f"  {name:<14} {motor.description}")
-    _say(f"  {OWN_MOTOR:<14} another one: its data sheet's numbers are asked for")
     interview = Interview()
     while (question := interview.next_question()) is not None:
+        if question.name == "motor":
+            _say("Known motors:")
+            for name, motor in known_motors().items():
+                _say(f"  {name:<14} {motor.description}")
+            _say(f"  {OWN_MOTOR:<14} another one: its data sheet's numbers are asked for")
         _ask(question, interview)
     return interview
 
@@ -180,6 +190,8 @@ def _checked(text: str, path: Path) -> CartParams:
 
 _NAMES = {
     "stall_force_n": "force at full duty, at rest",
+    "steps_per_m": "steps per metre",
+    "maximum_acceleration_m_s2": "acceleration at full duty",
     "terminal_speed_m_s": "speed at full duty",
     "stopping_distance_m": "stopping distance from that speed",
     "travel_limit_m": "travel limit, from the middle",
@@ -200,8 +212,7 @@ def _figures(cart: CartParams) -> dict[str, float]:
 
     _, firmware = encoders_and_settings(cart)
     top_m_s = cart.terminal_speed_m_s
-    return {
-        "stall_force_n": cart.motor.stall_force_n,
+    figures = {
         "terminal_speed_m_s": top_m_s,
         "stopping_distance_m": top_m_s**2 / (2.0 * braking_deceleration_m_s2(cart)),
         "travel_limit_m": firmware.travel_limit_m,
@@ -210,4 +221,12 @@ def _figures(cart: CartParams) -> dict[str, float]:
         "moving_duty": firmware.moving_duty,
         "homing_speed_m_s": firmware.homing_speed_m_s,
         "pole_half_period_s": pole_half_period_s(cart),
+    }
+    if cart.stepper is None:
+        return {"stall_force_n": cart.motor.stall_force_n, **figures}
+    del figures["moving_duty"]
+    return {
+        "steps_per_m": cart.stepper.steps_per_m,
+        "maximum_acceleration_m_s2": cart.stepper.maximum_acceleration_m_s2,
+        **figures,
     }

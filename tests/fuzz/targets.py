@@ -129,6 +129,22 @@ pole_mass_kg = 0.15
 track_m = 0.9
 estop_cuts_supply = false
 """
+_STEPPER_ANSWERS = b"""format = 1
+drive = "stepper"
+holding_torque_n_m = 1.9
+rated_current_a = 4.2
+phase_inductance_mh = 3.8
+rotor_inertia_g_cm2 = 460
+full_steps_per_turn = 200
+pulses_per_turn = 800
+least_pulse_us = 1.5
+least_setup_us = 5
+enable_is_low = false
+alarm_level = "low"
+pulley_teeth = 40
+cart_mass_kg = 0.8
+track_m = 1.2
+"""
 
 
 def _read_answers(folder: Path) -> None:
@@ -651,7 +667,11 @@ def _read_frames(folder: Path) -> None:
 
 TARGETS = (
     Target(name="cart", corpus=_each("cartpole_robot/cart/known/*.toml", name="cart.toml"), read=_read_cart),
-    Target(name="answers", corpus=lambda: [{"answers.toml": _ANSWERS}], read=_read_answers),
+    Target(
+        name="answers",
+        corpus=lambda: [{"answers.toml": answers} for answers in (_ANSWERS, _STEPPER_ANSWERS)],
+        read=_read_answers,
+    ),
     Target(
         name="profile",
         corpus=_each("cartpole_robot/simulation/imperfections/profiles/*.toml", name="profile.toml"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.question import Question
-from cartpole_robot.cart.questions import OWN_MOTOR, questions
+from cartpole_robot.cart.new_cart.question import Question
+from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, questions
 from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml

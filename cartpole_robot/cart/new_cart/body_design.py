@@ -16,7 +16,8 @@ VISCOUS_N_S_M = 0.5
 PUSH_M_S2 = 3.0
 LEAST_MARGIN_M = 0.02
 _LEAST_EPISODE_M = 0.05
-_STILL_M, _COUNTS, _POLE_M = 0.04, 2400, 0.5  # what diy_arduino's pole may stand still for; coarser or longer, longer
+_STILL_M, _COUNTS, _POLE_M, _HELD_RAD = 0.04, 2400, 0.5, 2.5e-3  # what diy_arduino's pole may stand still for, and why
+_COARSE = 2.0  # times a pole's encoder may be coarser than diy_arduino's, for a pole as fast as its
 
 
 def rounded(value: float, digits: int = 4) -> float:
@@ -78,10 +79,21 @@ class BodyDesign:
 
     @property
     def still_m(self) -> float:
-        """How far the pole may stand still: longer for a longer pole or a coarser encoder."""
+        """How far the pole may stand still: farther with a coarser encoder, a longer pole, or one its hinge holds."""
         coarse = max(1.0, _COUNTS / self.answers["pole_encoder_counts_per_turn"])
         slow = max(1.0, self.answers["pole_length_m"] / _POLE_M)
-        return float(min(round(_STILL_M * coarse * slow, 3), round(0.5 * self.travel_m, 3)))
+        held = max(1.0, self.held_rad / _HELD_RAD)
+        return float(min(round(_STILL_M * coarse * slow * held, 3), round(0.5 * self.travel_m, 3)))
+
+    @property
+    def weight_n_m(self) -> float:
+        """The torque of the pole's weight about its hinge, when it lies level."""
+        return float(self.pole_kg * GRAVITY_M_S2 * 0.5 * self.answers["pole_length_m"])
+
+    @property
+    def held_rad(self) -> float:
+        """How far from upright the friction of its hinge still holds the pole."""
+        return POLE_COULOMB_N_M / self.weight_n_m
 
     def _end_of_track(self, margin_m: float, fastest_m_s: float, remedy: str) -> None:
         """Travel limit and end of an episode, from the margin before the switches."""
@@ -94,6 +106,15 @@ class BodyDesign:
             raise UsageError(
                 f"track_m = {track_m:g}, expected at least {need_m:.2f} m: at {fastest_m_s:.2g} m/s this cart needs "
                 f"{1e3 * margin_m:.0f} mm before each switch; choose {remedy} or a longer track"
+            )
+
+    def _note_coarse(self, faults: str) -> None:
+        counts, length_m = self.answers["pole_encoder_counts_per_turn"], self.answers["pole_length_m"]
+        least = _COUNTS / _COARSE * math.sqrt(length_m / _POLE_M)
+        if counts < least:
+            self.notes.append(
+                f"the pole's encoder gives {counts} counts a turn, which is coarse for a pole of {length_m:g} m: "
+                f"balancing may end in {faults}; choose one of at least {math.ceil(least)} counts"
             )
 
     def _note_rotor(self, remedy: str) -> None:

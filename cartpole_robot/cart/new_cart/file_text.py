@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 from cartpole_robot.cart.new_cart.answers import Interview
+from cartpole_robot.cart.new_cart.body_design import BodyDesign
 from cartpole_robot.cart.new_cart.motor_design import MotorDesign
 from cartpole_robot.cart.new_cart.motor_sections import motor_description, motor_sections
-from cartpole_robot.cart.new_cart.questions import questions
+from cartpole_robot.cart.new_cart.questions import is_stepper, questions
+from cartpole_robot.cart.new_cart.sections import Section
+from cartpole_robot.cart.new_cart.stepper_design import StepperDesign
+from cartpole_robot.cart.new_cart.stepper_sections import stepper_description, stepper_sections
 
 
 def cart_file_text(interview: Interview) -> tuple[str, list[str]]:
@@ -16,21 +20,29 @@ def cart_file_text(interview: Interview) -> tuple[str, list[str]]:
 
     Raises `UsageError` for parts that make no cart-pole.
     """
-    design = MotorDesign(interview)
+    design, described, sections = _of_drive(interview)
     lines = [
         "# Written by cartpole-robot carts new. Correct what you measure, and its source with it. The answers:",
         *(f"#   {line}" for line in _answer_lines(interview)),
         "",
         "format = 1",
-        f"description = {_quoted(motor_description(interview, design))}",
+        f"description = {_quoted(described)}",
         'source = "assumed"',
     ]
-    for name, comment, entries in motor_sections(interview, design):
+    for name, comment, entries in sections:
         lines += ["", *(f"# {line}" for line in comment.splitlines()), f"[{name}]"]
         lines += [
             f"{key} = {{ value = {json.dumps(value)}, source = {_quoted(source)} }}" for key, value, source in entries
         ]
     return "\n".join(lines) + "\n", design.notes
+
+
+def _of_drive(interview: Interview) -> tuple[BodyDesign, str, list[Section]]:
+    if is_stepper(interview.answers):
+        stepper = StepperDesign(interview)
+        return stepper, stepper_description(interview, stepper), stepper_sections(interview, stepper)
+    motor = MotorDesign(interview)
+    return motor, motor_description(interview, motor), motor_sections(interview, motor)
 
 
 def _answer_lines(interview: Interview) -> list[str]:

@@ -10,7 +10,6 @@ from cartpole_robot.cart.new_cart.body_design import (
     ARMING_RAD,
     GRAVITY_M_S2,
     LEAST_MARGIN_M,
-    POLE_COULOMB_N_M,
     PUSH_M_S2,
     RAIL_FRICTION,
     STATIC_SHARE,
@@ -92,6 +91,7 @@ class MotorDesign(BodyDesign):
         self.static_n = STATIC_SHARE * self.coulomb_n
         self.damping = self.back_emf + VISCOUS_N_S_M
         self.top_m_s = (self.stall_n - self.coulomb_n) / self.damping
+        self._note_coarse("MOTOR_HOT")
         self._note_rotor("a larger pulley or a smaller gear ratio")
 
     def duty_for(self, force_n: float) -> float:
@@ -170,8 +170,7 @@ class MotorDesign(BodyDesign):
     def _swing_needed_rad(self) -> float:
         """The first swing that five half swings later, braked by the hinge's friction, still is five counts wide."""
         count_rad = 2.0 * math.pi / self.answers["pole_encoder_counts_per_turn"]
-        weight_n_m = self.pole_kg * GRAVITY_M_S2 * 0.5 * self.answers["pole_length_m"]
-        return float((SWING_COUNTS + 1) * count_rad + 2.0 * SWING_CROSSINGS * POLE_COULOMB_N_M / weight_n_m)
+        return float((SWING_COUNTS + 1) * count_rad) + 2.0 * SWING_CROSSINGS * self.held_rad
 
     def swing_rad(self, duty: float) -> float:
         """How far homing's push with `duty` swings the hanging pole, a rod without friction, once the cart stands."""

@@ -150,7 +150,7 @@ def _firmware(interview: Interview, design: MotorDesign) -> Section:
         (
             "still_travel_m",
             design.still_m,
-            "computed: 4 cm, as diy_arduino; longer for a longer pole or a coarser encoder",
+            "computed: 4 cm, as diy_arduino; longer for a coarser encoder, a longer pole, or one that its hinge holds",
         ),
         ("continuous_duty", 0.5, "assumed: half of the stall torque, as Pololu advises for its gear motors"),
         ("reversals_per_s", 100, "as diy_arduino"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cartpole_robot.cart.motors import known_motors
-from cartpole_robot.cart.question import Answers, Question, fixed, given
+from cartpole_robot.cart.new_cart.motors import known_motors
+from cartpole_robot.cart.new_cart.question import Answers, Question, fixed, given
 from cartpole_robot.cart.stepper import Drive
 
 OWN_MOTOR = "own"

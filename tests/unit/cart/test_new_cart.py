@@ -43,6 +43,28 @@ BUILDS: dict[str, dict[str, Any]] = {
 }
 
 
+STEPPERS: dict[str, dict[str, Any]] = {
+    "the defaults": {"drive": "stepper"},
+    "a large motor on a large pulley": {
+        **{"holding_torque_n_m": 1.9, "rated_current_a": 4.2, "phase_inductance_mh": 3.8, "rotor_inertia_g_cm2": 460},
+        **{"pulley_teeth": 40, "cart_mass_kg": 0.8, "pole_length_m": 0.7, "track_m": 1.2},
+    },
+    "a module at 12 V": {
+        **{"holding_torque_n_m": 0.45, "rated_current_a": 1.5, "supply_voltage_v": 12, "least_pulse_us": 0.1},
+        **{"pulses_per_turn": 1600, "track_m": 0.6, "pole_length_m": 0.35, "enable_is_low": True},
+    },
+    "0.9 degrees a step": {
+        **{
+            "full_steps_per_turn": 400,
+            "pulses_per_turn": 800,
+            "alarm_level": "low",
+            "pole_encoder_counts_per_turn": 4096,
+        },
+        **{"pole_mass_kg": 0.2, "pulley_pitch_mm": 3, "estop_cuts_supply": False},
+    },
+}
+
+
 def written(folder: Path, given: dict[str, Any]) -> tuple[CartParams, list[str]]:
     text, notes = cart_file_text(answered(given, where="test"))
     path = folder / "built.toml"
@@ -50,9 +72,11 @@ def written(folder: Path, given: dict[str, Any]) -> tuple[CartParams, list[str]]
     return load_cart(path), notes
 
 
-@pytest.mark.parametrize("name", BUILDS)
-def test_a_cart_from_parts_homes_and_balances_under_its_firmware(name: str, tmp_path: Path) -> None:
-    cart, notes = written(tmp_path, BUILDS[name])
+@pytest.mark.parametrize(
+    "given", [*BUILDS.values(), *STEPPERS.values()], ids=[*BUILDS, *(f"stepper: {name}" for name in STEPPERS)]
+)
+def test_a_cart_from_parts_homes_and_balances_under_its_firmware(given: dict[str, Any], tmp_path: Path) -> None:
+    cart, notes = written(tmp_path, given)
     assert notes == []
     env, regulator = CartPoleEnv(cart=cart, rig="virtual"), regulator_of(cart)
     result = evaluate(
@@ -80,6 +104,41 @@ def test_limits_leave_the_stopping_distance_and_name_their_sources(name: str, tm
     assert firmware.estop_cuts_supply
     assert firmware.illegal_edges_most == 8
     assert cart.sources["motor.stall_force_n"].startswith("computed: ")
+
+
+@pytest.mark.parametrize("name", STEPPERS)
+def test_a_stepper_keeps_a_third_of_its_torque_and_the_timer_within_its_rate(name: str, tmp_path: Path) -> None:
+    cart, _ = written(tmp_path, STEPPERS[name])
+    stepper, firmware = cart.stepper, cart.firmware
+    assert stepper is not None
+    assert firmware is not None
+    assert stepper.needed_n(cart.pole_cart, cart.friction) <= 0.67 * stepper.force_at(stepper.maximum_speed_m_s)
+    assert stepper.steps_per_m * stepper.maximum_speed_m_s <= 20_000
+    assert stepper.maximum_acceleration_m_s2 >= 3.0
+    assert cart.limits.cart_position_m < firmware.travel_limit_m
+    assert firmware.switch_m - firmware.travel_limit_m >= 0.02 - 1e-9
+    assert min(map(abs, cart.action_duties)) * stepper.maximum_acceleration_m_s2 == pytest.approx(2.25, rel=0.05)
+    assert all(cart.sources.values())
+    assert cart.sources["stepper.pull_out_force_n"].startswith("computed: 0.6 (assumed)")
+
+
+def test_the_defaults_of_a_stepper_are_the_diy_stepper(tmp_path: Path) -> None:
+    cart, _ = written(tmp_path, {"drive": "stepper", "pole_mass_kg": 0.1})
+    found, known = cart.stepper, load_cart("diy_stepper").stepper
+    assert found is not None
+    assert known is not None
+    for name in ("steps_per_m", "microsteps", "maximum_speed_m_s", "pulse_width_s", "direction_setup_s", "settling_s"):
+        assert getattr(found, name) == getattr(known, name), name
+    for name in ("maximum_acceleration_m_s2", "pull_out_force_n", "corner_speed_m_s", "pull_in_speed_m_s"):
+        assert getattr(found, name) == pytest.approx(getattr(known, name), rel=0.07), name
+    assert (found.enable_is_low, found.alarm_is_low) == (True, None)
+
+
+def test_the_level_of_an_alarm_output_is_the_answer(tmp_path: Path) -> None:
+    for level, is_low in (("low", True), ("high", False)):
+        cart, _ = written(tmp_path, {"alarm_level": level})
+        assert cart.stepper is not None
+        assert cart.stepper.alarm_is_low is is_low
 
 
 def test_the_defaults_are_the_diy_cart(tmp_path: Path) -> None:
@@ -111,6 +170,22 @@ def test_the_defaults_are_the_diy_cart(tmp_path: Path) -> None:
         ({"cart_encoder_counts_per_turn": 2400}, ("edges a second", "at most 200000")),
         ({"motor": "pololu_4845"}, ("too slow", "0.26 m/s", "0.3 m/s")),
         ({"cart_mass_kg": 50}, ("too weak", "25.7 N")),
+        ({"drive": "servo"}, ("drive = 'servo'", "dc, stepper")),
+        ({"drive": "stepper", "motor": "pololu_4758"}, ("motor counts only where drive = dc",)),
+        ({"drive": "dc", "holding_torque_n_m": 1}, ("holding_torque_n_m counts only where drive = stepper",)),
+        (
+            {"drive": "stepper", "cart_encoder_counts_per_turn": 64},
+            ("cart_encoder_counts_per_turn counts only where drive = dc",),
+        ),
+        ({"pulses_per_turn": 500}, ("pulses_per_turn = 500", "multiple of the 200 full steps")),
+        ({"pulses_per_turn": 6400}, ("pulses_per_turn = 6400", "0.12 m/s", "at most 2667 pulses")),
+        (
+            {"pulses_per_turn": 20, "full_steps_per_turn": 20, "pulley_radius_mm": 60},
+            ("pulses_per_turn = 20", "53.05 steps/m", "expected at least"),
+        ),
+        ({"drive": "stepper", "cart_mass_kg": 20}, ("too weak", "N at 0.3 m/s", "to push 20.")),
+        ({"drive": "stepper", "alarm_level": "off"}, ("alarm_level = 'off'", "none, low, high")),
+        ({"drive": "stepper", "least_setup_us": 500}, ("least_setup_us = 500", "0 to 100 us")),
         (
             {"track_m": 0.4, "pulley_teeth": 60, "cart_mass_kg": 1},
             ("track_m = 0.4, expected at least", "before each switch"),
@@ -130,6 +205,34 @@ def test_parts_at_the_edge_are_written_with_a_note(tmp_path: Path) -> None:
     )
     assert any("CART_STUCK" in note for note in notes)
     assert any("POLE_STUCK" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"pole_encoder_counts_per_turn": 1200, "pole_length_m": 1.1}, ("MOTOR_HOT", "at least 1780 counts")),
+        (
+            {"drive": "stepper", "pole_encoder_counts_per_turn": 1200, "pole_length_m": 1.1},
+            ("POLE_SIGN", "at least 1780 counts"),
+        ),
+        ({"drive": "stepper", "pole_length_m": 0.2}, ("within 15 mrad", "POLE_PERIOD", "heavier pole")),
+        ({"drive": "stepper", "cart_mass_kg": 0.05}, ("the rotor, seen at the belt, weighs 0.202 kg", "larger pulley")),
+    ],
+)
+def test_a_note_names_the_part_that_may_end_in_a_fault(
+    given: dict[str, Any], named: tuple[str, ...], tmp_path: Path
+) -> None:
+    _, (note,) = written(tmp_path, given)
+    for part in named:
+        assert part in note
+
+
+def test_a_pole_that_its_hinge_holds_may_stand_still_for_longer(tmp_path: Path) -> None:
+    short, _ = written(tmp_path, {"drive": "stepper", "pole_length_m": 0.3, "pole_encoder_counts_per_turn": 4096})
+    usual, _ = written(tmp_path, {"drive": "stepper"})
+    assert short.firmware is not None
+    assert usual.firmware is not None
+    assert short.firmware.still_travel_m > 2.5 * usual.firmware.still_travel_m
 
 
 def test_each_known_motor_names_its_sources() -> None:
@@ -165,7 +268,7 @@ def dialogue(tmp_path: Path) -> Iterator[Callable[[], tuple[subprocess.Popen[str
 
 def test_a_wrong_answer_is_asked_again_and_enter_takes_the_default(dialogue: Any, tmp_path: Path) -> None:
     process, operator = dialogue()
-    os.write(operator, b"pololu_4758\n12\n40\n2\nmotor\n\n\n940\n0.8\n" + b"\n" * 10)
+    os.write(operator, b"dc\npololu_4758\n12\n40\n2\nmotor\n\n\n940\n0.8\n" + b"\n" * 10)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "track_m = 940, expected 0.4 to 5 m; is it in another unit?" in err
@@ -177,16 +280,31 @@ def test_a_wrong_answer_is_asked_again_and_enter_takes_the_default(dialogue: Any
     assert "default" in cart.sources["encoders.pole_counts_per_turn"]
 
 
+def test_a_stepper_is_asked_for_its_driver_and_for_no_encoder(dialogue: Any, tmp_path: Path) -> None:
+    process, operator = dialogue()
+    os.write(operator, b"stepper\n1.2\n\n\n\n\n500\n1600\n" + b"\n" * 20)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "pulses_per_turn = 500, expected a whole multiple" in err
+    assert "Known motors" not in err
+    assert "cart's encoder" not in err
+    assert '"steps_per_m": 40000' in out
+    cart = load_cart(tmp_path / "mine.toml")
+    assert cart.stepper is not None
+    assert cart.stepper.microsteps == 8
+    assert cart.stepper.maximum_speed_m_s == 0.5
+
+
 def test_ctrl_c_and_an_end_of_the_answers_leave_nothing_behind(dialogue: Any, tmp_path: Path) -> None:
     stopped, operator = dialogue()
-    os.write(operator, b"pololu_4758\n")
+    os.write(operator, b"\npololu_4758\n")
     asked = ""
-    while not asked.endswith("Motor supply, V"):
+    while not asked.endswith("driver, V"):
         asked += stopped.stderr.read(1)
     stopped.send_signal(signal.SIGINT)
     assert stopped.wait(timeout=60) == 1
     ended, operator = dialogue()
-    os.write(operator, b"pololu_4758\n\x04")
+    os.write(operator, b"\npololu_4758\n\x04")
     assert ended.wait(timeout=60) == 1
     assert list(tmp_path.iterdir()) == []
 
