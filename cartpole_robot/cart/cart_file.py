@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.drive_keys import check_homing, check_homing_time, check_one_drive, fill_for_stepper
+from cartpole_robot.cart.drive_keys import check_homing, check_one_drive, fill_for_stepper
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.physical import check_body
 from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
@@ -123,7 +123,6 @@ def _parsed(path: Path) -> CartParams:
     }
     cart = record_from_table(CartParams, table, where=str(path))
     check_body(cart.pole_cart, where=f"{path}: [pole_cart]")
-    check_homing_time(cart, str(path))
     check_homing(cart, str(path))
     return cart
 

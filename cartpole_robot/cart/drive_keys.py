@@ -73,7 +73,7 @@ def fill_for_stepper(plain: dict[str, dict[str, Any]], sources: dict[str, str], 
         sources[f"motor.{field.name}"] = _DERIVED
 
 
-def check_homing_time(cart: CartParams, where: str) -> None:
+def _check_homing_time(cart: CartParams, where: str) -> None:
     """Raises `UsageError` beginning with `where` for a cart that homes so slowly that the time limit ends it.
 
     From the middle it creeps to one switch and across the whole track; a stepper then crosses it a second time. Both
@@ -93,10 +93,12 @@ def check_homing_time(cart: CartParams, where: str) -> None:
 
 
 def check_homing(cart: CartParams, where: str) -> None:
-    """Raises `UsageError` beginning with `where` for a stepper that homes faster than it drives, or cannot stop.
+    """Raises `UsageError` beginning with `where` for a cart that cannot home at its `homing_speed_m_s`.
 
-    While it homes a stepper brakes with the share `homing_duty` of its largest acceleration.
+    It is too slow for the firmware's time limit, or a stepper that homes faster than it drives, or cannot stop before
+    the end of its track: while it homes it brakes with the share `homing_duty` of its largest acceleration.
     """
+    _check_homing_time(cart, where)
     stepper, firmware = cart.stepper, cart.firmware
     if stepper is None or firmware is None:
         return

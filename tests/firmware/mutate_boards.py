@@ -68,17 +68,18 @@ def board_trials() -> Trials:
         explained=HERE / "equivalent_boards.txt",
         prepare=prepare,
         judge=_judge,
-        judged_by=_judged_by,
+        judged_by=number_of_board_judges,
         limit_s=120.0,
     )
 
 
-def _judged_by() -> int:
+def number_of_board_judges(drive: str = "dc", others: Sequence[Path] = ()) -> int:
+    """Changes with the checks, the emulator, the compiler, the firmware of that drive, or one of the `others`."""
     compiler = subprocess.run(["avr-gcc", "--version"], capture_output=True, text=True, check=True).stdout
     bridge = Path(build.__file__).parent
     emulator = [each for each in (bridge / "simavr").rglob("*") if each.suffix in (".c", ".h")]
-    words = [f"{name}\n{text}" for name, text in sorted(build.firmware_sources().items())]
-    return number_of([*emulator, *loaded_from(HERE.parent, bridge)], compiler, *words)
+    words = [f"{name}\n{text}" for name, text in sorted(build.firmware_sources(drive=drive).items())]
+    return number_of([*emulator, *others, *loaded_from(HERE.parent, bridge)], compiler, *words)
 
 
 @cache

@@ -22,18 +22,8 @@ from firmware_bridge import build
 from tests.firmware import test_stepper_board
 from tests.firmware.c_core import FIRMWARE, HERE
 from tests.firmware.cases import cases_of
-from tests.firmware.mutant_trials import (
-    KILLED,
-    NOT_C,
-    SAME,
-    SURVIVED,
-    Trial,
-    Trials,
-    loaded_from,
-    number_of,
-    run_trials,
-)
-from tests.firmware.mutate_boards import BOARD, compile_object, compile_original, link_image
+from tests.firmware.mutant_trials import KILLED, NOT_C, SAME, SURVIVED, Trial, Trials, run_trials
+from tests.firmware.mutate_boards import BOARD, compile_object, compile_original, link_image, number_of_board_judges
 from tests.firmware.mutate_kernel import without_an_instruction
 from tests.firmware.mutation import Mutant, mutants_of
 from tests.firmware.step_checks import (
@@ -79,12 +69,7 @@ def stepper_board_mutants(source: str, file: str) -> list[Mutant]:
 
 
 def _judged_by() -> int:
-    compiler = subprocess.run(["avr-gcc", "--version"], capture_output=True, text=True, check=True).stdout
-    bridge = Path(build.__file__).parent
-    emulator = [each for each in (bridge / "simavr").rglob("*") if each.suffix in (".c", ".h")]
-    words = [f"{name}\n{text}" for name, text in sorted(build.firmware_sources(drive="stepper").items())]
-    host = [FIRMWARE / "boards/host/pulse_train.c", STEPS_C]
-    return number_of([*emulator, *host, *loaded_from(HERE.parent, bridge)], compiler, *words)
+    return number_of_board_judges("stepper", [FIRMWARE / "boards/host/pulse_train.c", STEPS_C])
 
 
 @cache
