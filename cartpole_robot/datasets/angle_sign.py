@@ -30,6 +30,7 @@ from cartpole_robot.terminal.printable import counted
 
 CLEAR_RATIO = 1.25  # of the two residuals; less is no verdict
 _FEWEST_ROWS = 50
+_STANDS = 1e-9  # rad/s and rad/s^2: a count that stays is smoothed to less
 _LEAST_EXPLAINED = 0.5  # of the variance of theta'', by the better sign
 _CLEAR_GRAVITY = 10.0  # standard errors of the gravity term
 _CLEAR_ZERO = 5.0  # standard errors of an angle
@@ -105,7 +106,15 @@ def judge_angle(
     is_motion = float(np.ptp(angle[is_known])) > _MOVES_RAD and (
         float(np.var(angle_rad[is_known] - angle[is_known])) < _SMOOTH * float(np.var(angle_rad[is_known]))
     )
-    known = few_rows(is_known)
+    # Where its hinge holds the pole, it obeys no gravity; where most rows are such, they would pass for the motion.
+    is_moving = is_known & ((np.abs(speed) > _STANDS) | (np.abs(acceleration) > _STANDS))
+    if is_moving.sum() < _FEWEST_ROWS:
+        return AngleVerdict(
+            sign=None,
+            is_zero_right=None,
+            why=f"the pole moves in {counted(int(is_moving.sum()), 'row')} only, expected at least {_FEWEST_ROWS}",
+        )
+    known = few_rows(is_moving)
     angle, speed, acceleration = angle[known], speed[known], acceleration[known]
     cart_acceleration = cart_acceleration[known]
     shift_rad = _zero_shift(angle, speed, acceleration, cart_acceleration, gravity, window_rows(clock))
@@ -146,8 +155,8 @@ def judge_angle(
         sign=sign,
         is_zero_right=is_zero_right if is_gravity_clear and explained >= _LEAST_EXPLAINED else None,
         why=why,
-        rows=round(int(is_known.sum()) * float(np.mean(used))),
-        rows_left_out=round(int(is_known.sum()) * float(np.mean(~used))),
+        rows=round(int(is_moving.sum()) * float(np.mean(used))),
+        rows_left_out=round(int(is_moving.sum()) * float(np.mean(~used))),
         rms_rad_s2=rms,
         residual_plus_rad_s2=residuals[1],
         residual_minus_rad_s2=residuals[-1],

@@ -86,6 +86,18 @@ def test_csv_and_its_map_give_a_bit_identical_recording(tmp_path: Path, cart_nam
     assert again.cart == recording.cart
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_pole_that_its_hinge_holds_most_of_the_time_is_no_pole_that_hangs(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "r.parquet"
+    assert (
+        main(["record", "lqr", "--cart", "diy_arduino", "--rig", "virtual", "--seed", str(seed), "--out", str(path)])
+        == 0
+    )
+    assert converted(read_recording(path), "csv", tmp_path / "r.csv") == 0
+    words = ["--map", str(tmp_path / "r.map.toml"), "--out", str(tmp_path / "again.parquet")]
+    assert main(["import", str(tmp_path / "r.csv"), *words]) == 0
+
+
 def test_imported_recording_survives_csv_with_its_gaps(tmp_path: Path) -> None:
     theirs = Convention(angle_sign=-1)
     keep = np.ones(400, bool)
