@@ -21,6 +21,9 @@ from cartpole_robot.cart.new_cart.sections import (
     start_section,
 )
 from firmware_bridge.constants import ILLEGAL_MOST
+from firmware_bridge.protocol import read_constants
+
+_MOST_SUPPLY_V = 1e-3 * read_constants("limits.h")["SUPPLY_MOST_MV"]
 
 
 def motor_description(interview: Interview, design: MotorDesign) -> str:
@@ -155,7 +158,12 @@ def _firmware(interview: Interview, design: MotorDesign) -> Section:
         ("continuous_duty", 0.5, "assumed: half of the stall torque, as Pololu advises for its gear motors"),
         ("reversals_per_s", 100, "as diy_arduino"),
         ("supply_min_v", rounded(max(4.0, 0.75 * volts)), "computed: 75 % of the supply"),
-        ("supply_max_v", rounded(1.25 * volts), "computed: 125 % of the supply"),
+        (
+            "supply_max_v",
+            rounded(min(_MOST_SUPPLY_V, volts * 5.0 / 3.0)),
+            "computed: five thirds of the supply, at most 30 V: braking raises it up to the clamp D2 of "
+            "docs/hardware/building.md; without D2, 125 %",
+        ),
         ("estop_cuts_supply", a["estop_cuts_supply"], interview.origin("estop_cuts_supply")),
         ("illegal_edges_most", ILLEGAL_MOST, "the firmware's ceiling; lower it once check-rig has counted none"),
     ]

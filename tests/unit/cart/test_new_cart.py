@@ -141,6 +141,15 @@ def test_the_level_of_an_alarm_output_is_the_answer(tmp_path: Path) -> None:
         assert cart.stepper.alarm_is_low is is_low
 
 
+def test_a_cart_from_parts_swings_up_within_its_supply(tmp_path: Path, command_line: Any) -> None:
+    cart, _ = written(tmp_path, {"supply_voltage_v": 12})
+    assert cart.firmware is not None
+    assert cart.firmware.supply_max_v == 20.0
+    words = ["--start", "swing-up", "--no-view", "--duration-s", 2, "--out", tmp_path / "swung.parquet"]
+    done = command_line("deploy", "lqr", "--cart", tmp_path / "built.toml", "--rig", "virtual", *words)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_defaults_are_the_diy_cart(tmp_path: Path) -> None:
     cart, _ = written(tmp_path, {"pole_mass_kg": 0.1})
     diy = load_cart("diy_arduino")
