@@ -145,7 +145,7 @@ def test_a_cart_from_parts_swings_up_within_its_supply(tmp_path: Path, command_l
     cart, _ = written(tmp_path, {"supply_voltage_v": 12})
     assert cart.firmware is not None
     assert cart.firmware.supply_max_v == 20.0
-    words = ["--start", "swing-up", "--no-view", "--duration-s", 2, "--out", tmp_path / "swung.parquet"]
+    words = ["--start", "swing-up", "--no-view", "--duration-s", 2, "--record", tmp_path / "swung.parquet"]
     done = command_line("deploy", "lqr", "--cart", tmp_path / "built.toml", "--rig", "virtual", *words)
     assert done.returncode == 0, done.stderr
 
