@@ -116,7 +116,7 @@ def build_firmware(out: Path, policy_header: str | None = None, drive: str = "dc
     """
     elf, image = out / ELF_NAME, out / HEX_NAME
     for path in (elf, image):
-        if path.exists() and not is_own_image(path):
+        if path.exists() and image_drive(path) is None:
             raise BridgeError(f"{path}: not built by this program; move it away or choose another folder with --out")
     compiler, sizer = (_tool(name, _INSTALL_COMPILER) for name in ("avr-gcc", "avr-size"))
     sources = firmware_sources(policy_header, drive)
@@ -208,8 +208,7 @@ def read_image_mark(elf: Path) -> ImageMark:
     if not content.startswith(b"\x7fELF") or at < 0 or len(content) < at + len(_MARK) + 8:
         raise BridgeError(f"{elf}: not a firmware.elf of this program; build one: cartpole-robot firmware build")
     protocol_hash, identity = struct.unpack_from("<II", content, at + len(_MARK))
-    is_stepper = content.startswith(_STEPPER_MARK, at + len(_MARK) + 8)
-    drive = "stepper" if is_stepper else "dc"
+    drive = _drive_at(content, at)
     (machine,) = struct.unpack_from("<H", content, _ELF_MACHINE_AT)
     device = re.search(rb"\0(at(?:mega|tiny|xmega)\w+)\0", content)
     if machine != _AVR:
@@ -217,10 +216,16 @@ def read_image_mark(elf: Path) -> ImageMark:
     return ImageMark(protocol_hash, identity, None if device is None else device[1].decode(), drive)
 
 
-def is_own_image(path: Path) -> bool:
-    """Whether the .elf or .hex file holds a firmware of this program."""
+def image_drive(path: Path) -> str | None:
+    """What the .elf or .hex file drives, one of `DRIVES`; None if it holds no firmware of this program."""
     content = _image_bytes(path)
-    return _MARK in (_hex_content(content) if path.suffix == ".hex" else content)
+    content = _hex_content(content) if path.suffix == ".hex" else content
+    at = content.find(_MARK)
+    return None if at < 0 else _drive_at(content, at)
+
+
+def _drive_at(content: bytes, mark_at: int) -> str:
+    return "stepper" if content.startswith(_STEPPER_MARK, mark_at + len(_MARK) + 8) else "dc"
 
 
 def _image_bytes(path: Path) -> bytes:

@@ -19,7 +19,8 @@ FAULTS = {
     "SUPPLY_HIGH": "the supply voltage is too high; check the power supply, and the clamp for the braking motor",
     "HOMING_TIMEOUT": "homing took too long; let the pole hang still, and check that it swings freely",
     "HOMING_TRAVEL": "no end switch closed within the track's length; check the switches and the direction of homing, "
-    "and that a stepper moves: its driver's supply, ENABLE and current",
+    "and that a stepper moves: its driver's supply, ENABLE and current, and its microsteps as stepper.steps_per_m "
+    "has them",
     "HOMING_SWITCH": "the wrong end switch closed or stayed closed, or both did; check that left and right are not "
     "swapped, and that a stepper moves away from the switch",
     "POLARITY": "the motor pushes one way and the cart's encoder counts the other; "

@@ -183,7 +183,7 @@ class Link:
 
         `stepper` holds the limits that only a stepper has. The link fills in session and seq of both.
         """
-        self._check_drive("STEPPER" if limits.flags & self.protocol.enums["cfg_flag"]["STEPPER"] else "DC")
+        self.check_drive("STEPPER" if limits.flags & self.protocol.enums["cfg_flag"]["STEPPER"] else "DC")
         before_ms = self._ticks.period_ms
         self._ticks.restart(self.clock(), 0)  # what comes along with the answer may be of either period
         try:
@@ -196,8 +196,8 @@ class Link:
         self._ticks.restart(self.clock(), limits.control_period_ms)
         return answer.limits_crc
 
-    def _check_drive(self, wanted: str) -> None:
-        """Raises `LinkError` where the cart's firmware drives another motor than the cart file has."""
+    def check_drive(self, wanted: str) -> None:
+        """Raises `LinkError` where the cart's firmware drives another motor than `wanted`, a name of `enum drive`."""
         drives = self.protocol.enums["drive"]
         if self.hello is None or self.hello.drive == drives[wanted]:
             return

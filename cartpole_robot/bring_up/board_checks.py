@@ -37,15 +37,19 @@ def check_chip(bench: Bench) -> Finding:
             "read what is printed on it; measure the pulses at D9 with an oscilloscope (20 kHz) before the motor is "
             "connected",
         )
-    expected = PULSE_PERIOD - 1 if bench.stepper is None else _STEPPER_TIMER
+    hello = bench.hello
+    has_steps = (
+        hello is not None and hello.drive == bench.link.protocol.enums["drive"]["STEPPER"]
+    )  # whatever the file says
+    expected = _STEPPER_TIMER if has_steps else PULSE_PERIOD - 1
     if health.pulse_top != expected:
-        what = "counts to" if bench.stepper is None else "has the settings"
+        what = "has the settings" if has_steps else "counts to"
         return wrong(
             "pulse-period",
             f"timer 1 {what} {health.pulse_top}, expected {expected}",
             "flash the firmware again; if it stays, the chip is not what its signature says",
         )
-    if bench.stepper is not None:
+    if has_steps:
         return fine(f"{_CHIPS[health.chip]}; the timer of the step pulses is set up")
     return fine(f"{_CHIPS[health.chip]}; the pulses' timer counts to {health.pulse_top}")
 

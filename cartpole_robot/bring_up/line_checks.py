@@ -5,7 +5,7 @@ from __future__ import annotations
 from cartpole_robot.bring_up.bench import Bench
 from cartpole_robot.bring_up.findings import Finding, fine, skipped, unknown, wrong
 from firmware_bridge.answers import reset_cause_name
-from firmware_bridge.errors import RefusedError
+from firmware_bridge.errors import LinkError, RefusedError
 from firmware_bridge.faults import RESETS
 from firmware_bridge.transport import SerialTransport
 
@@ -60,6 +60,11 @@ def check_firmware(bench: Bench) -> Finding:
     assert hello is not None
     cause = reset_cause_name(bench.link.protocol, hello.reset_cause)
     text = f"protocol {hello.protocol_hash & 0xFFFF:04x}, build {hello.firmware_id:08x}, started after {cause}"
+    try:
+        bench.link.check_drive("DC" if bench.stepper is None else "STEPPER")
+    except LinkError as error:
+        fact, _, remedy = str(error).partition("; ")
+        return wrong("other-drive", fact, remedy)
     if cause in _WRONG_RESETS:
         return wrong(f"reset-{cause.lower().replace('_', '-')}", text, RESETS[cause])
     return fine(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table
 from firmware_bridge.constants import HOMING_DUTY_MOST, TICK_S
 from firmware_bridge.protocol import read_constants
 
@@ -39,6 +40,16 @@ def check_one_drive(tables: Mapping[str, Any], where: str) -> None:
             f"{where}: has neither the section [motor] nor [stepper], expected one of them; add [motor] for a DC motor "
             "(cart/known/diy_arduino.toml shows one) or [stepper] (cart/known/diy_stepper.toml)"
         )
+
+
+def recorded_cart(record: Any, where: str) -> CartParams:
+    """The cart of a table that `CartParams.as_dict` gave, which a file has kept.
+
+    Raises `UsageError` beginning with `where` for a table that is no cart, or has both drives or none.
+    """
+    if isinstance(record, Mapping):
+        check_one_drive(record, where)
+    return record_from_table(CartParams, record, where=where)
 
 
 def _first(table: Any) -> str:

@@ -244,7 +244,8 @@ def nominal_value(cart: CartParams, key: str, *, where: str) -> float:
     if cart.stepper is not None and key.startswith("motor."):
         raise UsageError(
             f"{where}: {key} belongs to a DC motor, and the cart {cart.name!r} has a stepper; draw one of "
-            "stepper.pull_out_force_n, stepper.settling_s and the sections pole_cart, friction and delay"
+            "pull_out_force_n, corner_speed_m_s, pull_in_speed_m_s and settling_s of [stepper], and the sections "
+            "pole_cart, friction and delay"
         )
     if cart.stepper is None and key.startswith("stepper."):
         raise UsageError(

@@ -164,7 +164,7 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _flash(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.build import build_firmware, flash_firmware, is_own_image
+    from firmware_bridge.build import build_firmware, flash_firmware, image_drive
 
     header, drive, policy = _policy(arguments)
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
@@ -175,8 +175,11 @@ def _flash(arguments: argparse.Namespace) -> int:
             )
         if image is None:
             image = build_firmware(Path(folder), header, drive).hex
-        elif image.suffix != ".hex" or not image.is_file() or not is_own_image(image):
+        elif image.suffix != ".hex" or not image.is_file() or (found := image_drive(image)) is None:
             raise UsageError(f"{image}: not a firmware.hex of this program; build one: cartpole-robot firmware build")
+        elif found != drive and (arguments.cart is not None or arguments.drive is not None):
+            wanted = f"--drive {drive}" if arguments.cart is None else f"cart {arguments.cart} has the drive {drive}"
+            raise UsageError(f"{image}: drives {found}, and {wanted}; leave out --hex to build another image")
         flash_firmware(image, arguments.port, arguments.baud)
     print_text(
         f"flashed {arguments.port}" + (f" with policy {policy['policy']} for {policy['cart']}" if policy else "")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.drive_keys import check_one_drive
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.arrays import read_arrays
@@ -109,6 +110,8 @@ def load_black_box(path: Path) -> BlackBox:
             f"{path}: comes from firmware with protocol {shown}, this version has "
             f"{read_protocol().hash & 0xFFFF:04x}; replay it with the version that wrote it"
         )
+    if isinstance(header.get("cart"), Mapping):
+        check_one_drive(header["cart"], f"{path}: [black box.cart]")
     box = record_from_table(BlackBox, {**header, "samples": samples}, where=f"{path}: [black box]")
     try:
         _check_is_possible(box)

@@ -12,18 +12,21 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply
 from cartpole_robot.deployment.black_box import BlackBox, samples_of
+from cartpole_robot.deployment.stepper_speed import first_speed
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.firmware_rig import IMPLAUSIBLE
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
+from firmware_bridge._stepper import Firmware as StepperFirmware
 from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.constants import CONTACT_SAMPLES
 from firmware_bridge.messages import CmdMessage, EventMessage, HelloAckMessage, HelloMessage, ModeMessage, TraceMessage
 from firmware_bridge.protocol import Protocol, read_protocol
 
 _SETTLE_MS = 40  # from where the cart was armed to where the box begins
+_STANDS_MS = 200  # before it is armed, after its count was set
 _WINDOWS_MS = 1000  # a whole number of every window that the firmware counts in
 _ARMABLE = 0.8  # of the arming angle
 _SEQ = 251  # differs from the rig's last one
@@ -71,14 +74,15 @@ class _Step:
     arms: bool = False  # MODE ARM precedes it
     number: int | None = None  # of the box's sample; None: interpolated
     stops: bool = False  # MODE ESTOP precedes it
+    speed: float | None = None  # of a stepper before it, in steps a second
 
 
 def replay(box: BlackBox, rig: str) -> Replayed:
     """Run `box` on the firmware of `rig`: "virtual", "avr" or "avr:ELF".
 
     The cart is homed and armed where the box begins, then gets the recorded encoder counts, contacts, supply and
-    commands, each in its millisecond. Raises `UsageError` for an empty box, for counts that no encoder has, or for
-    illegal encoder transitions on an emulated chip; `RigError`.
+    commands, each in its millisecond. Raises `UsageError` for an empty box, for counts that no encoder has, and on an
+    emulated chip for illegal encoder transitions and for a stepper armed before the box begins; `RigError`.
     """
     if len(box.samples) == 0:
         raise UsageError(
@@ -86,6 +90,11 @@ def replay(box: BlackBox, rig: str) -> Replayed:
         )
     if rig != "virtual" and (box.samples["cart_illegal"].any() or box.samples["pole_illegal"].any()):
         raise UsageError("this black box has illegal encoder transitions, which only --rig virtual can be shown")
+    if rig != "virtual" and box.cart.stepper is not None and box.since_armed_ms:
+        raise UsageError(
+            f"this black box begins {box.since_armed_ms} ms after the stepper was armed, at a speed that only "
+            "--rig virtual can begin with; leave out --rig"
+        )
     cart = _as_kept(box.cart)
     with open_board(rig, cart) as board:
         virtual = VirtualRig(cart, board=board)
@@ -122,6 +131,7 @@ class _Player:
 
     def play(self) -> Replayed:
         samples = self._box.samples
+        self._first_speed = first_speed(self._box)
         self._hold(samples[0])
         lead, steps = self._lead(), self._steps()
         begin_us, all_steps = self._board.time_us, lead + steps
@@ -159,6 +169,8 @@ class _Player:
         cart, pole = self._virtual.virtual_cart.raw_counts()
         self._zeros = (cart - measured.cart_counts, pole - measured.pole_counts)
         self._begin_counts = (measured.cart_counts, measured.pole_counts)
+        if isinstance(self._board, StepperFirmware):
+            self._zeros = (self._board.steps - measured.cart_counts, pole - measured.pole_counts)
         self._tick_number = self._virtual.control_tick
         self._session = self._virtual.link.session or 0
         if isinstance(self._board, Firmware):
@@ -179,18 +191,25 @@ class _Player:
         held = (-first_control - 1 - self._passed_ms - armed) % self._period_ms + self._period_ms
         cart, pole = self._begin_counts
         to_cart, to_pole = int(samples["cart_counts"][0]), int(samples["pole_counts"][0])
+        curve = 1
+        if (
+            self._cart.stepper is not None
+        ):  # its count is set before it is armed, and its speed grows until the box begins
+            held += _STANDS_MS // self._period_ms * self._period_ms
+            cart, curve = round(to_cart - 0.5e-3 * _SETTLE_MS * self._first_speed), 2
         steps = []
         for k in range(held + armed):
             duty = int(samples["duty_q15"][0]) if k >= held + armed - 2 * self._period_ms else 0
             share = max(0.0, (k - (held + armed - _SETTLE_MS)) / _SETTLE_MS) if armed else 0.0
             steps.append(
                 _Step(
-                    cart_counts=cart + round((to_cart - cart) * share),
+                    cart_counts=cart + round((to_cart - cart) * share**curve),
                     pole_counts=pole + round((to_pole - pole) * share),
                     inputs=0,
                     supply_mv=int(samples["supply_mv"][0]),
                     arms=k == held,
                     command=duty if k > held and (k - held) % self._period_ms == 1 % self._period_ms else None,
+                    speed=share * self._first_speed if share else None,
                 )
             )
         return steps
@@ -232,6 +251,7 @@ class _Player:
                     command=command,
                     arms=k == 0 and self._box.since_armed_ms == 0,
                     number=k,
+                    speed=None if k else self._first_speed,
                     stops=is_sent and k == len(samples) - 1,
                 )
             )
@@ -252,9 +272,13 @@ class _Player:
         if step.stops:
             stop = ModeMessage(session=0, seq=0, mode=int(self._protocol.enums["mode"]["ESTOP"]), options=0)
             self._board.feed(encode_frame(stop.pack()))
-        if isinstance(self._board, Firmware) and (step.missed or step.illegal != (0, 0)):
+        if isinstance(self._board, Firmware | StepperFirmware) and (step.missed or step.illegal != (0, 0)):
             self._board.disturb(*step.illegal, step.missed)
         cart_zero, pole_zero = self._zeros
+        if isinstance(self._board, StepperFirmware):  # it counts its own pulses
+            self._board.steps = step.cart_counts + cart_zero
+            if step.speed is not None:
+                self._board.speed = step.speed
         self._board.tick(step.cart_counts + cart_zero, step.pole_counts + pole_zero, step.inputs, step.supply_mv)
         self._traces.extend(self._new_traces())
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.drive_keys import recorded_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import record_from_table
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.history import History
@@ -204,4 +204,4 @@ def own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
     record, sources = bundle.provenance.get("cart"), bundle.provenance.get("cart_sources")
     if not isinstance(record, Mapping):
         return None
-    return record_from_table(CartParams, {**record, "sources": sources or {}}, where=f"{path}: cart")
+    return recorded_cart({**record, "sources": sources or {}}, f"{path}: cart")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import weakref
@@ -21,13 +22,23 @@ from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
 _PSEUDO_TERMINALS = ("/dev/pts/", "/dev/ttys")  # of Linux and macOS
+_HOMING_TAKES = "10 to 30 s"  # with a DC motor
+_POLE_S = 15.0  # for the pole, at most: it hangs still, and swings
+
+
+def homing_takes(cart: CartParams) -> str:
+    """How long homing usually takes, for a message; a stepper crosses its track twice, and a third time in part."""
+    if cart.stepper is None or cart.firmware is None:
+        return _HOMING_TAKES
+    track_s = 2.0 * cart.firmware.switch_m / cart.firmware.homing_speed_m_s
+    return f"{10 * round(0.25 * track_s)} to {10 * math.ceil(0.1 * (3.5 * track_s + _POLE_S))} s"
 
 
 class PersonHand:
     """Tells a person on stderr what to do; implements `firmware_rig.Hand`."""
 
     brings_cart = False
-    homing_takes = "10 to 30 s"
+    homing_takes = _HOMING_TAKES
 
     def let_hang(self) -> None:
         text = f"homing ({self.homing_takes}): let the pole hang still and keep clear of the cart ..."
@@ -105,6 +116,7 @@ class SerialRig(FirmwareRig):
         self._has_warned = is_virtual
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
         hand = VirtualCartHand() if is_virtual else hand_at(port)
+        hand.homing_takes = homing_takes(cart)
         super().__init__(cart, link, hand, options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.drive_keys import recorded_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization, randomization_from_dict
 from cartpole_robot.errors import UsageError
@@ -112,7 +113,7 @@ def job_from_folder(folder: Path) -> TrainingJob:
     known = [item.name for item in dataclasses.fields(_Origin)]
     origin = record_from_table(_Origin, {name: record[name] for name in known if name in record}, where=where)
     try:
-        cart = record_from_table(CartParams, record["cart"], where=f"{where}: cart")
+        cart = recorded_cart(record["cart"], f"{where}: cart")
         ranges, init = record.get("randomization"), record.get("init")
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),

@@ -126,7 +126,7 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
     header = json.loads(np.load(tmp_path / "empty.npz")["header"].tobytes())
     for name, spoilt in (
         ("list", [1]),
-        ("cart", {**header, "cart": {"name": 5}}),
+        ("cart", {**header, "cart": {"name": 5, "motor": {}}}),
         ("fault", {key: value for key, value in header.items() if key != "fault"}),
         ("protocol", {**header, "protocol_hash": "x"}),
         ("old", {**header, "format": 1, "provenance": {"versions": {"cartpole-robot": "0.9"}, "commit": "abc"}}),

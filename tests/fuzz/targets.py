@@ -628,11 +628,11 @@ def _images() -> list[Files]:
 
 
 def _read_image(folder: Path) -> None:
-    from firmware_bridge.build import is_own_image
+    from firmware_bridge.build import image_drive
     from firmware_bridge.emulator import check_image
 
-    is_own_image(folder / "firmware.hex")
-    is_own_image(folder / "firmware.elf")
+    image_drive(folder / "firmware.hex")
+    image_drive(folder / "firmware.elf")
     check_image(folder / "firmware.elf")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from firmware_bridge import build
 from firmware_bridge.emulator import DriverWiring, EmulatedChip, current_image
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.second_emulator import SecondChip
-from tests.conftest import need_compiler
+from tests.conftest import Completed, need_compiler
 
 CART = load_cart("diy_stepper")
 WIRING, ENCODERS = driver_wiring(CART), CART.encoders
@@ -98,6 +98,25 @@ def test_image_of_each_drive_is_named_and_refused_by_the_other(image: Path) -> N
         EmulatedChip(image)
     with pytest.raises(BridgeError, match=r"drives a DC motor, and the cart has a stepper; .*--drive stepper$"):
         EmulatedChip(current_image(), driver=DriverWiring())
+
+
+def test_image_that_is_written_has_the_drive_that_was_asked_for(
+    tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    need_compiler()
+    built = {drive: build.build_firmware(tmp_path / drive, drive=drive).hex for drive in ("dc", "stepper")}
+    for drive, wanted, message in (
+        ("dc", ("--cart", "diy_stepper"), "drives dc, and cart diy_stepper has the drive stepper"),
+        ("stepper", ("--cart", "diy_arduino"), "drives stepper, and cart diy_arduino has the drive dc"),
+        ("stepper", ("--drive", "dc"), "drives stepper, and --drive dc"),
+    ):
+        refused = command_line("firmware", "flash", "--port", "/dev/none", "--hex", built[drive], *wanted)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+    for wanted in ((), ("--cart", "diy_stepper")):
+        assert (
+            "drives"
+            not in command_line("firmware", "flash", "--port", "/dev/none", "--hex", built["stepper"], *wanted).stderr
+        )
 
 
 def test_image_fits_the_chip(tmp_path: Path) -> None:

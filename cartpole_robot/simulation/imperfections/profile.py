@@ -81,8 +81,8 @@ def fitting(profile: Profile, motor: Motor, *, has_stepper: bool = False) -> tup
         return profile, None
     if has_stepper:
         return dataclasses.replace(profile, supply=None), (
-            f"profile {profile.name}: the supply stands still, because no simulation has the current of a stepper's "
-            "driver"
+            f"profile {profile.name}: the supply stands still, because the current of a stepper's driver is not "
+            "simulated"
         )
     return dataclasses.replace(profile, supply=None), (
         f"profile {profile.name}: the supply stands still, because the cart file has no motor.supply_voltage_v and "

@@ -54,6 +54,24 @@ def check_of(mistake: Mistake | None = None, **changes: object) -> tuple[RigChec
     return dataclasses.replace(check, **changes), virtual  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("file", "fact"),
+    [
+        ("diy_stepper", "the cart's firmware drives a DC motor, the cart file has a stepper"),
+        ("diy_arduino", "the cart's firmware drives a stepper, the cart file has a DC motor"),
+    ],
+)
+def test_firmware_of_the_other_drive_is_the_first_that_is_wrong(file: str, fact: str) -> None:
+    other = load_cart("diy_arduino" if file == "diy_stepper" else "diy_stepper")
+    virtual = VirtualCart(other, board=built_firmware(other))
+    check, _ = check_of(cart=load_cart(file), open_line=lambda: LockstepTransport(virtual), may_move=False)
+    check.run()
+    results = {result.name: result for result in check.results}
+    assert (results["firmware"].verdict, results["firmware"].message) == (Verdict.WRONG, fact)
+    assert "firmware build --drive" in results["firmware"].remedy
+    assert results["chip"].verdict == Verdict.FINE
+
+
 def test_right_cart_is_fine_in_every_step() -> None:
     results = found(None)
     assert {name: result.verdict for name, result in results.items()} == dict.fromkeys(NAMES, Verdict.FINE)

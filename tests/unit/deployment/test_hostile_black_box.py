@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,13 @@ def test_other_types_of_samples_are_refused(tmp_path: Path) -> None:
         np.savez(tmp_path / "box.npz", header=header, samples=samples)
         with pytest.raises(UsageError, match="black box"):
             load_black_box(tmp_path / "box.npz")
+
+
+def test_cart_with_both_drives_is_refused(tmp_path: Path) -> None:
+    box(cart=load_cart("diy_stepper")).save(tmp_path / "box.npz")
+    with np.load(tmp_path / "box.npz") as arrays:
+        header, samples = json.loads(arrays["header"].tobytes()), arrays["samples"]
+    header["cart"]["motor"] = load_cart("diy_arduino").as_dict()["motor"]
+    np.savez(tmp_path / "both.npz", header=np.frombuffer(json.dumps(header).encode(), np.uint8), samples=samples)
+    with pytest.raises(UsageError, match=r"cart\]: has both \[motor\] .* and \[stepper\] \(steps_per_m = 20000"):
+        load_black_box(tmp_path / "both.npz")

@@ -88,3 +88,29 @@ def test_empty_value_of_another_type_is_refused(tmp_path: Path, name: str, value
     new_run_folder(job.folder, {**job.as_dict(), name: value})
     with pytest.raises(UsageError, match=name):
         job_from_folder(job.folder)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (("motor", "stepper"), r"has both \[motor\] \(stall_force_n = .*\) and \[stepper\] \(steps_per_m = 20000"),
+        ((), r"has neither the section \[motor\] nor \[stepper\]"),
+    ],
+)
+def test_run_folder_whose_cart_has_both_drives_or_none_is_refused(
+    tmp_path: Path, kept: tuple[str, ...], message: str
+) -> None:
+    job = TrainingJob(
+        config=load_preset("recommended"),
+        cart=load_cart("diy_stepper"),
+        rig="sim",
+        seed=0,
+        folder=tmp_path / "run",
+        tensorboard=False,
+    )
+    record = json.loads(json.dumps(job.as_dict()))
+    drives = {"motor": load_cart("diy_arduino").as_dict()["motor"], "stepper": record["cart"].pop("stepper")}
+    record["cart"].update({name: drives[name] for name in kept})
+    new_run_folder(job.folder, record)
+    with pytest.raises(UsageError, match=rf"run\.json: cart: {message}"):
+        job_from_folder(job.folder)

@@ -11,8 +11,10 @@
 #define MOTOR_METHODS
 #define MOTOR_PROPERTIES                                                                                                       \
     {"duty_q15", firmware_duty_q15, NULL, "The acceleration that the last tick decided, in 1/32767 of the largest.", NULL},       \
-    {"steps", firmware_steps, NULL, "The steps until the next tick, to the right less those to the left.", NULL},                 \
-    {"speed", firmware_speed, NULL, "What the last tick decided, in steps a second, positive to the right.", NULL},
+    {"steps", firmware_steps, firmware_set_steps,                                                                              \
+     "The steps until the next tick, to the right less those to the left. Set, the next tick finds that count.", NULL},           \
+    {"speed", firmware_speed, firmware_set_speed,                                                                              \
+     "What the last tick decided, in steps a second, positive to the right. Set, the next tick changes that speed.", NULL},
 
 static PyObject *as_number(double drive)
 {
@@ -35,6 +37,44 @@ static PyObject *firmware_speed(PyObject *object, void *unused)
 {
     (void)unused;
     return PyFloat_FromDouble(((firmware_object *)object)->board.app.safety.drive.ramp.speed / (double)RAMP_SPEED_PER_STEP);
+}
+
+/* -1 with an exception: what is no number has one already. */
+static int refuse_deletion(const PyObject *value)
+{
+    if (value == NULL)
+        PyErr_SetString(PyExc_AttributeError, "this number cannot be deleted");
+    return -1;
+}
+
+static int firmware_set_steps(PyObject *object, PyObject *value, void *unused)
+{
+    (void)unused;
+    long steps;
+    if (value == NULL || read_number(value, &steps) < 0)
+        return refuse_deletion(value);
+    if (steps != (int32_t)steps) {
+        PyErr_Format(PyExc_OverflowError, "%ld steps, expected what 32 bits hold", steps);
+        return -1;
+    }
+    ((firmware_object *)object)->board.motor.train.steps = (int32_t)steps;
+    return 0;
+}
+
+static int firmware_set_speed(PyObject *object, PyObject *value, void *unused)
+{
+    (void)unused;
+    const double speed = value == NULL ? -1.0 : PyFloat_AsDouble(value);
+    if (speed == -1.0 && (value == NULL || PyErr_Occurred() != NULL))
+        return refuse_deletion(value);
+    drive_t *drive = &((firmware_object *)object)->board.app.safety.drive;
+    const double most = drive->ramp_limits.speed_most;
+    if (!(speed >= -most && speed <= most)) {
+        PyErr_SetString(PyExc_ValueError, "a speed beyond the largest that the host has set");
+        return -1;
+    }
+    drive->ramp.speed = (int32_t)(speed * RAMP_SPEED_PER_STEP);
+    return 0;
 }
 
 #else
