@@ -70,10 +70,13 @@ class SwingRig(Rig, Protocol):
     def is_swinging(self) -> bool:
         """Whether the pole's angle does not end the episode, because the pole is still being swung up."""
 
-    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+    def begin_swing(
+        self, rng: np.random.Generator, *, checks_zero: bool = False, may_be_held: bool = True
+    ) -> Measurement:
         """The first measurement of a swing-up: cart at rest and armed, the pole moving as it happens to.
 
-        With `checks_zero` a cart that can do so first checks its pole's zero while the pole swings freely. Raises
+        With `checks_zero` a cart that can do so first checks its pole's zero while the pole swings freely. A pole that
+        somebody holds upright is armed as it is, or without `may_be_held` waited for until it hangs. Raises
         `RigError`, and `UsageError` for a cart that must not swing up.
         """
 

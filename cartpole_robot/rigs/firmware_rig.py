@@ -246,14 +246,17 @@ class FirmwareRig:
         """Whether the cart is armed for a swing-up and its pole has not been upright yet."""
         return self._is_swinging
 
-    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+    def begin_swing(
+        self, rng: np.random.Generator, *, checks_zero: bool = False, may_be_held: bool = True
+    ) -> Measurement:
         """The first measurement of a swing-up: homed, cart at rest, armed; the pole hangs in whatever motion it has.
 
-        No hand helps. A pole that somebody holds upright and still is armed as it is. With `checks_zero` a swinging
-        pole first shows the firmware its turning points, which takes seconds. Raises `RigError`, motor off, and
-        `UsageError` for a cart file that forbids a swing-up.
+        No hand helps. A pole that somebody holds upright and still is armed as it is, unless `may_be_held` is False:
+        then the rig waits a minute for it to hang. With `checks_zero` a swinging pole first shows the firmware its
+        turning points, which takes seconds. Raises `RigError`, motor off, and `UsageError` for a cart file that forbids
+        a swing-up.
         """
-        return self._swing_begun(checks_zero=checks_zero, may_be_held=True)
+        return self._swing_begun(checks_zero=checks_zero, may_be_held=may_be_held)
 
     def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of the swing-up task: as `begin_swing`, and always with the pole below the horizontal.

@@ -65,12 +65,14 @@ class LockstepRig(ABC):
 
     is_swinging = True  # no firmware ends the episode
 
-    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+    def begin_swing(
+        self, rng: np.random.Generator, *, checks_zero: bool = False, may_be_held: bool = True
+    ) -> Measurement:
         """The first measurement of a swing-up: at first the pole hangs, with a motion drawn from `rng`.
 
         Later the cart coasts to rest from where the episode before left it, or a stepper brakes it. One that does not
-        come to rest inside its limits, as a firmware would have stopped it, is put there. `checks_zero` has no effect.
-        Raises `RigError`.
+        come to rest inside its limits, as a firmware would have stopped it, is put there. `checks_zero` and
+        `may_be_held` have no effect. Raises `RigError`.
         """
         state = self._coasted() if self._was_begun else hanging_state(self._cart, rng)
         return self.reset(state, rng)

@@ -25,6 +25,7 @@ _MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making t
 _WAIT_MS = 300  # a hand is not there at once
 _STEADY_MS = 2000  # how long homing waits for a swinging pole before the person helps
 _HOLD_MS = 1000
+_TIRED_MS = 8000  # how long it holds a pole that the host does not take; then it lets it hang, as the host may want
 _FRAME_MS = 5  # no host takes longer for a frame
 
 OnTick = Callable[[VirtualCart], None]
@@ -152,6 +153,8 @@ def _close_files(*numbers: int) -> None:
 class SimulatedPerson:
     """Does what a person at the cart would do, as the firmware's state requires.
 
+    A pole that the host does not take from its hand it lets hang for as long, and then raises again.
+
     With `position_m` it also takes the cart there while it raises the pole.
     """
 
@@ -166,6 +169,8 @@ class SimulatedPerson:
         self._since_ms = 0
         self._holds = False
         self._was_driven = False
+        self._raises = True  # else it lets the pole hang
+        self._grasped_ms = 0
 
     @property
     def sees_armed(self) -> bool:
@@ -183,6 +188,7 @@ class SimulatedPerson:
                 continue
             if state != self._state:
                 self._state, self._since_ms = state, self._cart.time_ms
+                self._raises = True
                 if self._holds:
                     self._cart.let_go()
                     self._holds = False
@@ -196,6 +202,10 @@ class SimulatedPerson:
             if self._state == self._states["HOMING"] and (self._was_driven or passed_ms > _STEADY_MS + _HOLD_MS):
                 self._cart.let_go()
                 self._holds = False
+            elif self._state == self._states["READY"] and self._cart.time_ms - self._grasped_ms >= _TIRED_MS:
+                self._cart.let_go()
+                self._holds = False
+                self._raises = not self._raises
             return
         if passed_ms < _WAIT_MS:
             return
@@ -207,7 +217,8 @@ class SimulatedPerson:
         if self._state == self._states["READY"]:
             if self.position_m is not None:
                 position_m = self.position_m
-            self._cart.grab(State(position_m, 0.0, self._lean_rad, 0.0))
+            self._cart.grab(State(position_m, 0.0, self._lean_rad if self._raises else math.pi, 0.0))
+            self._grasped_ms = self._cart.time_ms
             self._holds = True
         elif self._state == self._states["DISARMED"]:
             self._cart.grab(State(position_m, 0.0, math.pi, 0.0))

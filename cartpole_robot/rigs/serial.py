@@ -135,10 +135,12 @@ class SerialRig(FirmwareRig):
         self._measure_round_trip()
         return super().reset(start, rng)
 
-    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+    def begin_swing(
+        self, rng: np.random.Generator, *, checks_zero: bool = False, may_be_held: bool = True
+    ) -> Measurement:
         """As `FirmwareRig.begin_swing`; the line's round trip is measured first, and people are warned once."""
         self._prepare_swing()
-        return super().begin_swing(rng, checks_zero=checks_zero)
+        return super().begin_swing(rng, checks_zero=checks_zero, may_be_held=may_be_held)
 
     def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
         """As `FirmwareRig.begin_hanging`; the line's round trip is measured first, and people are warned once."""

@@ -143,10 +143,12 @@ class VirtualRig(FirmwareRig):
         self._virtual.change(self._drawn)
         return self.start_episode(start)
 
-    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+    def begin_swing(
+        self, rng: np.random.Generator, *, checks_zero: bool = False, may_be_held: bool = True
+    ) -> Measurement:
         """As `FirmwareRig.begin_swing`; the cart homes as configured, and then becomes the one that is drawn."""
         self._draw(rng)
-        return super().begin_swing(rng, checks_zero=checks_zero)
+        return super().begin_swing(rng, checks_zero=checks_zero, may_be_held=may_be_held)
 
     def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
         """As `FirmwareRig.begin_hanging`, with cart and pole placed at `start` before the firmware is armed."""

@@ -158,7 +158,7 @@ def excite_hanging(
     # Before it is armed: asking git takes longer than an armed cart waits.
     metadata = _metadata(rig.cart, request)
     with stopped_by_signals():
-        first = cast(SwingRig, rig).begin_swing(rng)
+        first = cast(SwingRig, rig).begin_swing(rng, may_be_held=False)
     with Recorder(request.out, dataclasses.replace(metadata, cart=rig.episode_cart)) as recorder:
         driven, pieces = _driven(cast(SwingRig, rig), excitation, first, request, recorder, on_step)
         rows = 0
@@ -225,7 +225,7 @@ def _driven(
             return whole_piece, pieces
         try:
             with stopped_by_signals():
-                first = rig.begin_swing(np.random.default_rng(request.seed + pieces))
+                first = rig.begin_swing(np.random.default_rng(request.seed + pieces), may_be_held=False)
         except RigError as error:
             return dataclasses.replace(whole_piece, end=RolloutEnd.FAULT, reason=str(error)), pieces
         except KeyboardInterrupt:
