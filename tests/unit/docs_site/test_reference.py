@@ -19,7 +19,7 @@ from docs.extension.fill import END, TEXTS, filled
 from docs.extension.shell import pages
 from docs.extension.source import entry_comments, field_comments
 from docs.extension.tables import table
-from firmware_bridge.faults import FAULTS, RESETS
+from firmware_bridge.faults import DC_FAULTS, FAULTS, RESETS, STEPPER_FAULTS
 from firmware_bridge.protocol import read_protocol
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -48,7 +48,9 @@ def test_every_fault_has_a_row_with_its_number_meaning_and_remedy() -> None:
     for name, text in FAULTS.items():
         row = found[name]
         assert row[1] == str(int(numbers[name]))
-        assert "; ".join(part for part in row[2:] if part).lower() == text.lower()
+        assert "; ".join(part for part in row[3:] if part).lower() == text.lower()
+    assert {name for name, row in found.items() if row[2] == "DC"} == DC_FAULTS
+    assert {name for name, row in found.items() if row[2] == "stepper"} == STEPPER_FAULTS
     for name in RESETS:
         assert f"| `{name}` |" in wire.faults()
 
