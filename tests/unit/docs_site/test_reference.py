@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,13 @@ def test_every_state_is_on_the_page_of_the_states() -> None:
     page = (DOCS / "hardware" / "safety.md").read_text()
     for state in read_protocol().enums["cart_state"].__members__:
         assert f"\n| {state} |" in page
+
+
+def test_every_extra_is_on_the_page_of_the_installation() -> None:
+    declared = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = (DOCS / "start" / "install.md").read_text().partition("| extra |")[2].partition("\n\n")[0]
+    firsts = re.findall(r"^\| (`[^|]*) \|", listed, re.MULTILINE)
+    assert {extra for first in firsts for extra in re.findall(r"[a-z]+", first)} == set(declared)
 
 
 def test_every_column_and_flag_of_recordings_is_explained() -> None:
