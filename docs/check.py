@@ -32,9 +32,8 @@ PREPARED = {
     "sed -i 's/^cart_mass_kg = { value = 0.65/cart_mass_kg = { value = 0.8/' other_cart.toml",
     "my_preset.toml": "cartpole-robot train --preset recommended --copy-preset my_preset.toml && "
     "sed -i 's/^hidden_units.*/hidden_units = 64\\nhistory_length = 3/' my_preset.toml",
-    "stiff_cart.toml": "cartpole-robot carts copy diy_arduino stiff_cart.toml && sed -i "
-    "'s/^cart_coulomb_n = { value = 1.0/cart_coulomb_n = { value = 3.0/; "
-    "s/^cart_static_n = { value = 1.3/cart_static_n = { value = 3.3/' stiff_cart.toml",
+    "strong_cart.toml": "cartpole-robot carts copy diy_arduino strong_cart.toml && "
+    "sed -i 's/^stall_force_n = { value = 25.7/stall_force_n = { value = 128.5/' strong_cart.toml",
     "rollouts/swing_up.parquet": "cartpole-robot record lqr --cart diy_arduino --out rollouts/swing_up.parquet",
     "my_log.csv": "cartpole-robot record lqr --cart diy_arduino --out my_log.parquet && "
     "python ROOT/docs/prepared_log.py my_log.parquet my_log.csv",

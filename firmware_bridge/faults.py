@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FAULTS = {
     "COMMAND_TIMEOUT": "no command arrived in time; check for an overloaded host or a loose cable",
-    "ESTOP": "the emergency stop was pressed; release it and reset",
+    "ESTOP": "the emergency stop was pressed; release it, press START if the wiring has one, and start again",
     "END_SWITCH": "the cart reached an end switch; check the travel limit and the switches",
     "TRAVEL_LIMIT": "the cart could no longer stop before its travel limit; check the controller",
     "POLE_ANGLE": "the pole fell past its limit; raise it and arm again, or let the cart swing it up",
@@ -15,7 +15,8 @@ FAULTS = {
     "POLE_STILL": "the cart moved, but the pole's encoder stood still; check its wires and its coupling",
     "MOTOR_HOT": "the motor was driven harder than it can bear for long; let it cool, and lower the duties",
     "REVERSALS": "the motor was reversed more often than its gear can bear; check the controller",
-    "SUPPLY_LOW": "the supply voltage is too low; check the power supply and its wires",
+    "SUPPLY_LOW": "the supply voltage is too low; press START if the wiring has one (an e-stop or a loss of power "
+    "opens its relay), and check the power supply and its wires",
     "SUPPLY_HIGH": "the supply voltage is too high; check the power supply, and the clamp for the braking motor",
     "HOMING_TIMEOUT": "homing took too long; let the pole hang still, and check that it swings freely",
     "HOMING_TRAVEL": "no end switch closed within the track's length; check the switches and the direction of homing, "
@@ -35,14 +36,14 @@ FAULTS = {
     "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "
     "lower firmware.travel_limit_m",
     "COMMAND_LATE": "no new command arrived by a control tick, and --late disarm ends the run; see the latency report",
-    "MISSED_TICKS": "the firmware missed its safety ticks; reset it",
+    "MISSED_TICKS": "the firmware missed its safety ticks; reset the board",
     "HOST_SILENT": "no frame arrived from the host for half a second during homing or centring; check for an "
     "overloaded host or a loose cable",
     "PULSE_PERIOD": "the PWM timer reads back a wrong period; reset the board, and if that does not help, flash it "
     "again (cartpole-robot firmware flash)",
     "RELAY_WELDED": "the emergency stop was pressed, but the motor's supply did not fall, so its relay may be welded; "
-    "press it until the supply has fallen below firmware.supply_min_v, release it and reset; if the supply stays up, "
-    "replace the relay",
+    "press it until the supply has fallen below firmware.supply_min_v, release it, press START if the wiring has one, "
+    "and start again; if the supply stays up, replace the relay",
     "SWING_TIMEOUT": "the pole was not upright within firmware.swing_timeout_s of arming; check that it swings freely "
     "and that the cart file's motor, friction and pole are right, or allow more time",
     "POLE_ZERO": "the pole swings around a point more than a quarter of limits.arming_angle_rad from where homing "
@@ -55,6 +56,12 @@ FAULTS = {
     "RAIL_LOW": "the board's 5 V rail is below 4 V; check its USB cable and what else draws from that rail",
 }
 """By the name of the fault in `protocol.h`, without NONE."""
+
+DC_FAULTS = frozenset({"CART_ENCODER", "CART_STUCK", "MOTOR_HOT", "REVERSALS"})
+"""Those that the image for a stepper never reports."""
+
+STEPPER_FAULTS = frozenset({"STEPS_LOST", "DRIVER_ALARM"})
+"""Those that only the image for a stepper reports."""
 
 RESETS = {
     "POWER_ON": "its power was interrupted; check its supply and its USB cable",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cartpole_robot.bring_up.bench import Bench, Input
 from cartpole_robot.bring_up.findings import Finding, fine, skipped, wrong
+from cartpole_robot.bring_up.operator import SimulatedOperator
 from cartpole_robot.simulation.hand import Deed
 from firmware_bridge.errors import RefusedError
 from firmware_bridge.messages import StateMessage
@@ -46,7 +47,9 @@ def _pressed(bench: Bench, before_mv: int) -> Finding:
     least_mv = bench.cfg.supply_min_mv
     lowest_mv = before_mv
     if is_seen:
-        bench.say(f"the supply is to fall below {least_mv / 1000.0:g} V, within {_FALL_S:g} s; keep it pressed")
+        is_simulated = isinstance(bench.operator, SimulatedOperator)
+        keeps = "the simulated operator keeps it pressed" if is_simulated else "keep the e-stop pressed"
+        bench.say(f"the supply must fall below {least_mv / 1000.0:g} V within {_FALL_S:g} s; {keeps}")
         end_s = bench.link.clock() + _FALL_S
         while lowest_mv >= least_mv and bench.link.clock() < end_s:
             lowest_mv = min(lowest_mv, bench.state().supply_mv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cartpole_robot.bring_up.folder import RECORD_FILE, REPORT_FILE, SUMMARY_FILE
 from cartpole_robot.bring_up.run import BringUp, Failure
 from cartpole_robot.bring_up.stage import CART_STAGES, StageName, StageResult
 
@@ -90,4 +91,9 @@ def files_of(done: BringUp) -> list[tuple[str, str]]:
         found.append((str(results[StageName.TRAIN].figures["policy"]), "run folder of the policy"))
     if StageName.BALANCE in results:
         found.append(("balanced.parquet", "recording of the balanced minute"))
-    return [*found, ("report.html", "this, and the comparison"), ("bring_up.json", "every figure")]
+    return [
+        *found,
+        (SUMMARY_FILE, "this summary as text"),
+        (REPORT_FILE, f"this summary as a page{', with the comparison' if StageName.COMPARE in results else ''}"),
+        (RECORD_FILE, "every figure"),
+    ]

@@ -125,8 +125,8 @@ def check_homing(cart: CartParams, where: str) -> None:
     room_m = cart.limits.end_stop_m - firmware.switch_m
     if needed_m > room_m:
         raise UsageError(
-            f"{where}: firmware.homing_speed_m_s = {speed:g} stops {1000.0 * needed_m:.3g} mm behind a switch, and "
-            f"limits.end_stop_m = {cart.limits.end_stop_m:g} is {1000.0 * room_m:.3g} mm behind it; home more slowly"
+            f"{where}: firmware.homing_speed_m_s = {speed:g} stops {1000.0 * needed_m:.3g} mm beyond a switch, and "
+            f"limits.end_stop_m = {cart.limits.end_stop_m:g} is {1000.0 * room_m:.3g} mm beyond it; home more slowly"
         )
 
 

@@ -131,7 +131,7 @@ def _drives(folder: Path) -> bool:
     print(
         "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven like a real one, and recorded.\n"
         "   It has what a workbench has: a USB chip that waits, belt play, a bridge that shortens pulses, and more.\n"
-        "   (It homes in a few seconds. A cart of metal is moved four times as slowly.)"
+        "   (It homes in a few seconds, four times as fast as a cart of metal.)"
     )
     for attempt in range(1, ATTEMPTS + 1):
         sys.stdout.flush()

@@ -110,7 +110,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     if end is RolloutEnd.FALL:
         print_error(f"it fell after {done.rollout.steps} steps")
         return FAILED
-    raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
+    raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; saved to {done.recording}")
 
 
 def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
@@ -123,7 +123,7 @@ def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
     files = {"recording": done.recording, **written}
     lines.append(rows_text({name: path for name, path in files.items() if path is not None}, 10))
     if done.black_box is not None:
-        lines.append(f"  black box  {done.black_box}\n  look again: {command_line('replay', done.black_box)}")
+        lines.append(f"  black box  {done.black_box}\n  replay:    {command_line('replay', done.black_box)}")
     return "\n".join(lines)
 
 

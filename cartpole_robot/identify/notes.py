@@ -24,8 +24,8 @@ def notes_of(
     notes.extend(_disagreement(e) for e in estimates if e.is_disputed)
     if recordings == 1:
         notes.append(
-            "one recording: the intervals hold its noise, and not what differs from one recording to the next, which "
-            "several would show"
+            "one recording: the intervals contain only its noise, and not what differs from one recording to the next, "
+            "which several would show"
         )
     if "damping" in by_name:
         notes.append(

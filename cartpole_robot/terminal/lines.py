@@ -7,9 +7,9 @@ import sys
 from cartpole_robot.terminal.printable import printable_lines
 
 
-def say(text: str) -> None:
-    """Print a line on stderr, above any progress bar."""
-    line = f"cartpole-robot: {printable_lines(text)}"
+def say(text: str, about: str = "cartpole-robot") -> None:
+    """Print a line on stderr that begins with `about`, above any progress bar."""
+    line = f"{about}: {printable_lines(text)}"
     bars = sys.modules.get("tqdm")  # not imported: then there is no bar either
     if bars is None:
         print(line, file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
                 callbacks,
                 name=str(job.folder),
                 randomization=job.randomization,
-                on_event=say,
+                on_event=partial(say, about="training"),
             )
         if learned is None or stop.was_asked:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())

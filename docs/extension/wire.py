@@ -11,7 +11,7 @@ from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.recording import format as recording_format
 from docs.extension.source import entry_comments, field_comments
 from docs.extension.tables import code, sentence, table
-from firmware_bridge.faults import FAULTS, RESETS
+from firmware_bridge.faults import DC_FAULTS, FAULTS, RESETS, STEPPER_FAULTS
 from firmware_bridge.protocol import header_text, read_protocol
 
 _KINDS = {"u": "unsigned", "i": "signed", "f": "float"}
@@ -43,13 +43,14 @@ def _kind(kind: np.dtype[np.generic]) -> str:
 
 
 def faults() -> str:
-    """Each fault with its number, meaning and remedy, then the causes of a reset."""
+    """Each fault with its number, drive, meaning and remedy, then the causes of a reset."""
     numbers = read_protocol().enums["fault"]
     rows = []
     for name, text in sorted(FAULTS.items(), key=lambda fault: int(numbers[fault[0]])):
         meaning, _, remedy = text.partition("; ")
         anchor = f"fault-{name.lower().replace('_', '-')}"
-        rows.append((f"[`{name}`]{{#{anchor}}}", str(int(numbers[name])), sentence(meaning), sentence(remedy)))
+        drive = "DC" if name in DC_FAULTS else "stepper" if name in STEPPER_FAULTS else ""
+        rows.append((f"[`{name}`]{{#{anchor}}}", str(int(numbers[name])), drive, sentence(meaning), sentence(remedy)))
     resets = []
     for name, text in RESETS.items():
         meaning, _, remedy = text.partition("; ")
@@ -57,7 +58,8 @@ def faults() -> str:
     return "\n\n".join(
         [
             "## All faults",
-            table(("fault", "number", "what happened", "what to do"), rows),
+            "A fault with an entry under *drive* occurs with that drive only.",
+            table(("fault", "number", "drive", "what happened", "what to do"), rows),
             "## Causes of a reset",
             "The host names the cause when a cart begins a new session.",
             table(("cause", "what happened", "what to do"), resets),

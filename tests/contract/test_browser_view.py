@@ -115,7 +115,7 @@ def test_stop_in_the_browser_ends_the_run_and_its_black_box_replays(words: tuple
         assert command.stop_through_http() == "The emergency stop was sent to the cart.\n"
         status, _ = command.end()
     assert status == 1
-    assert "the run ended: the emergency stop was pressed in the browser; it is kept in" in command.lines[-1]
+    assert "the run ended: the emergency stop was pressed in the browser; saved to" in command.lines[-1]
     again = replay(load_black_box(tmp_path / "r.blackbox.npz"), "virtual")
     assert (again.kept_fault, again.fault, again.fault_ms) == ("ESTOP", "ESTOP", again.kept_ms)
 

@@ -167,3 +167,29 @@ def test_dead_zone_is_not_called_wrong_for_a_supply_that_nobody_has_measured(met
     check, _ = checked("supply", "dead-zone", operator=None, profile="workbench", meters=meters)
     assert check.run(), check.results
     assert check.results[-1].verdict is (Verdict.SKIPPED if meters.supply_v is None else Verdict.FINE)
+
+
+class Shadowing:
+    """A person, here a simulated one whose kind the check does not see."""
+
+    def __init__(self, virtual: VirtualCart) -> None:
+        self._builder = builder(virtual)
+
+    def ask(self, deed: Deed, text: str) -> None:
+        self._builder.ask(deed, text)
+
+    def answer(self) -> str | None:
+        return self._builder.answer()
+
+
+@pytest.mark.parametrize(
+    ("operator", "keeps"),
+    [(builder, "the simulated operator keeps it pressed"), (Shadowing, "keep the e-stop pressed")],
+)
+def test_line_about_the_supply_asks_only_a_person_to_keep_the_emergency_stop_pressed(
+    operator: Callable[[VirtualCart], Operator], keeps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check, _ = checked("e-stop", operator=operator)
+    check.run()
+    assert check.results[-1].verdict is Verdict.FINE
+    assert f"the supply must fall below 9 V within 30 s; {keeps}\n" in capsys.readouterr().err

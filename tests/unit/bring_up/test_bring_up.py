@@ -20,6 +20,7 @@ from cartpole_robot.bring_up.report_page import write_reports
 from cartpole_robot.bring_up.run import BringUp, BringUpRequest, Listener, bring_up
 from cartpole_robot.bring_up.stage import StageName, StageResult
 from cartpole_robot.bring_up.stages.brake import fitted_brake
+from cartpole_robot.bring_up.summary import files_of
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.cart.params import CartParams
@@ -309,6 +310,15 @@ def test_regulator_that_balances_in_place_of_the_policy_is_no_success(trained: C
     assert "the regulator of the identified cart balanced the whole minute" in done.failure.message
     write_reports(done)
     assert "failed" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_files_that_are_named_are_in_the_folder(tmp_path: Path) -> None:
+    done = run(tmp_path / "out", StageName.HOME)
+    write_reports(done)
+    named = dict(files_of(done))
+    assert set(named) == {"summary.txt", "report.html", "bring_up.json"}
+    assert all((tmp_path / "out" / name).is_file() for name in named)
+    assert "comparison" not in named["report.html"]
 
 
 def test_command_says_what_it_did_in_json_and_what_is_wrong_in_one_line(

@@ -101,7 +101,7 @@ def test_equivalent_motor_follows_the_body() -> None:
         (
             "homing_speed_m_s = { value = 0.08",
             "homing_speed_m_s = { value = 0.5",
-            "firmware.homing_speed_m_s = 0.5 stops 18.7 mm behind a switch, and limits.end_stop_m = 0.48 is 10 mm",
+            "firmware.homing_speed_m_s = 0.5 stops 18.7 mm beyond a switch, and limits.end_stop_m = 0.48 is 10 mm",
         ),
         (
             "homing_speed_m_s = { value = 0.08",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from docs.extension.fill import END, TEXTS, filled
 from docs.extension.shell import pages
 from docs.extension.source import entry_comments, field_comments
 from docs.extension.tables import table
-from firmware_bridge.faults import FAULTS, RESETS
+from firmware_bridge.faults import DC_FAULTS, FAULTS, RESETS, STEPPER_FAULTS
 from firmware_bridge.protocol import read_protocol
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -48,7 +49,9 @@ def test_every_fault_has_a_row_with_its_number_meaning_and_remedy() -> None:
     for name, text in FAULTS.items():
         row = found[name]
         assert row[1] == str(int(numbers[name]))
-        assert "; ".join(part for part in row[2:] if part).lower() == text.lower()
+        assert "; ".join(part for part in row[3:] if part).lower() == text.lower()
+    assert {name for name, row in found.items() if row[2] == "DC"} == DC_FAULTS
+    assert {name for name, row in found.items() if row[2] == "stepper"} == STEPPER_FAULTS
     for name in RESETS:
         assert f"| `{name}` |" in wire.faults()
 
@@ -76,6 +79,13 @@ def test_every_state_is_on_the_page_of_the_states() -> None:
     page = (DOCS / "hardware" / "safety.md").read_text()
     for state in read_protocol().enums["cart_state"].__members__:
         assert f"\n| {state} |" in page
+
+
+def test_every_extra_is_on_the_page_of_the_installation() -> None:
+    declared = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = (DOCS / "start" / "install.md").read_text().partition("| extra |")[2].partition("\n\n")[0]
+    firsts = re.findall(r"^\| (`[^|]*) \|", listed, re.MULTILINE)
+    assert {extra for first in firsts for extra in re.findall(r"[a-z]+", first)} == set(declared)
 
 
 def test_every_column_and_flag_of_recordings_is_explained() -> None:

@@ -178,7 +178,7 @@ def test_accessibility_tree_has_names_and_live_regions(page: Page) -> None:
     page.evaluate("cartPolePage.simulation.sendEstop()")
     alert = page.get_by_role("alert").filter(has_text="ESTOP")
     alert.wait_for()
-    assert "release it and reset" in alert.inner_text()
+    assert "release it, press START" in alert.inner_text()
 
 
 def test_reduced_motion_starts_paused(browser: Browser, page_file: Path) -> None:

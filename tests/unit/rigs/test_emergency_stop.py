@@ -28,7 +28,7 @@ def test_next_measurement_of_a_stopped_cart_has_the_fault() -> None:
         rig.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
         rig.step(0.1)
         rig.emergency_stop()
-        with pytest.raises(RigError, match=r"ESTOP at .* mm: the emergency stop was pressed; release it and reset"):
+        with pytest.raises(RigError, match=r"ESTOP at .* mm: the emergency stop was pressed; release it, press START"):
             rig.step(0.1)
         assert rig.fault == "ESTOP"
         assert rig.state.applied_q15 == 0

@@ -40,3 +40,9 @@ def test_line_stands_above_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
     shown = capfd.readouterr().err.replace("\r", "\n").splitlines()
     assert "cartpole-robot: a line" in [line.strip() for line in shown]
     assert any("100%" in line for line in shown)
+
+
+def test_line_begins_with_what_it_is_about(capfd: pytest.CaptureFixture[str]) -> None:
+    say("no fall is left\x1b[2J", about="training")
+    say("a note")
+    assert capfd.readouterr().err.splitlines() == ["training: no fall is left\\x1b[2J", "cartpole-robot: a note"]
