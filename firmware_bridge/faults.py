@@ -12,7 +12,8 @@ FAULTS = {
     "POLE_ENCODER": "the pole's encoder gave impossible counts; check its wires and their shielding, then home again",
     "CART_STUCK": "the motor was driven, but the cart's encoder stood still; check for a jam, and "
     "the wires of motor and encoder",
-    "POLE_STILL": "the cart moved, but the pole's encoder stood still; check its wires and its coupling",
+    "POLE_STILL": "the cart moved, but the pole's encoder stood still; check its wires and its coupling; where the "
+    "friction of its hinge holds a light pole, raise firmware.still_travel_m",
     "MOTOR_HOT": "the motor was driven harder than it can bear for long; let it cool, and lower the duties",
     "REVERSALS": "the motor was reversed more often than its gear can bear; check the controller",
     "SUPPLY_LOW": "the supply voltage is too low; press START if the wiring has one (an e-stop or a loss of power "
