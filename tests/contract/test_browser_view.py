@@ -194,7 +194,7 @@ def test_escape_key_sends_the_stop(words: tuple[object, ...], browser: Browser) 
         noted.wait_for_state("FAULT", timeout_s=5.0)
         assert noted.page.inner_text("[data-view=fault]") == "ESTOP"
         remedy = noted.page.inner_text("[data-view=remedy]")
-        assert remedy.startswith("The emergency stop was sent from a browser, so there is no button to release;")
+        assert remedy.startswith("A browser sent the emergency stop, so there is no button to release;")
         context.close()
         assert command.end()[0] == 1
     assert noted.wrong == []

@@ -33,6 +33,7 @@ function main() {
   const status = new StatusView(document, contents.faults, driveOf(contents.cart));
   part("lateness-row").hidden = !contents.hasLateness;
   keepFocusClear(part("stage"));
+  document.documentElement.dataset.form = "live";
   let drawn = 0;
   let isFrozen = false;
   let isOver = false;

@@ -25,8 +25,8 @@ from firmware_bridge.protocol import read_protocol
 
 _END_S = 2.0
 SENT_STOP = (
-    "the emergency stop was sent from a browser, so there is no button to release; make the cart safe and start the "
-    "next run, which clears the stop (if the wired stop is pressed too, release it first)"
+    "a browser sent the emergency stop, so there is no button to release; when the cart is safe, start the next run, "
+    "which clears the stop"
 )
 """The remedy of ESTOP, where a browser sent it."""
 

@@ -21,7 +21,7 @@ ADDRESS = "http://view.invalid/"
 ENUMS = read_protocol().enums
 ARMED, FAULT = int(ENUMS["cart_state"]["ARMED"]), int(ENUMS["cart_state"]["FAULT"])
 PRESSED = "The emergency stop was pressed; release it and reset."
-SENT = "The emergency stop was sent from a browser, so there is no button to release;"
+SENT = "A browser sent the emergency stop, so there is no button to release;"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,15 @@ def test_stop_sent_by_a_browser_has_nothing_to_release(context: BrowserContext) 
     noted = opened(context, (0, [row(1.0)]), (1, [row(1.1), row(1.2, "ESTOP")]), (1, [row(1.3, "ESTOP")]))
     assert remedy(noted).startswith(SENT)
     assert "start the next run, which clears the stop" in remedy(noted)
+
+
+def test_remedy_does_not_cover_the_cart_and_its_upright_pole(context: BrowserContext) -> None:
+    noted = opened(context, (1, [row(1.0), row(1.1, "ESTOP")]))
+    noted.wait_for_state("FAULT")
+    fault, canvas = (noted.page.locator(name).bounding_box() for name in (".fault", "#cart"))
+    assert fault is not None
+    assert canvas is not None
+    assert fault["y"] > canvas["y"] + 0.55 * canvas["height"]
 
 
 def test_view_that_is_opened_after_the_stop_knows_who_sent_it(context: BrowserContext) -> None:
