@@ -16,16 +16,33 @@ END = "<!-- end of generated -->"
 MARK = re.compile(rf"^<!-- generated: ([\w-]+) -->$(?:(?:\n(?!<!--).+)+\n{END}$)?", re.MULTILINE)
 DOCS = Path(__file__).parent.parent
 LIVE_PAGE = "page.html"
+_FRAME_SCRIPT = """<script>
+{ // the frame is as high as the page in it, and has this page's theme
+  const frame = () => document.querySelector(".live-page");
+  const sendTheme = () => frame()?.contentWindow.postMessage({ theme: document.body.dataset.theme }, "*");
+  addEventListener("message", ({ source, data }) => {
+    if (source !== frame()?.contentWindow || !Number.isFinite(data?.height_px)) return;
+    frame().style.height = `${data.height_px}px`;
+    sendTheme();
+  });
+  new MutationObserver(sendTheme).observe(document.body, { attributeFilter: ["data-theme"] });
+}
+</script>"""
 
 
 def live_page() -> str:
     """The page that runs the firmware, in a frame; an animation where it has not been made."""
     if not (DOCS / "_static" / LIVE_PAGE).exists():
         return "![A trained policy balancing](balancing.gif)"
+    return f'{live_frame()}\n\n<a href="_static/{LIVE_PAGE}">Open this cart in its own window</a>'
+
+
+def live_frame() -> str:
+    """The frame with that page, in the form without introduction, curves and numbers."""
     return (
-        '<iframe class="live-page" src="_static/page.html" loading="lazy" '
-        'title="The firmware and a policy on a simulated cart, in this page"></iframe>\n\n'
-        '<a href="_static/page.html">Open this cart in its own window</a>'
+        f"{_FRAME_SCRIPT}\n\n"
+        f'<iframe class="live-page" src="_static/{LIVE_PAGE}?embedded" loading="lazy" '
+        'title="The firmware and a policy on a simulated cart, in this page"></iframe>'
     )
 
 

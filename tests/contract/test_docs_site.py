@@ -115,7 +115,7 @@ def test_live_page_is_framed_only_where_it_has_been_made(site: Path, monkeypatch
     has_page = (ROOT / "docs" / "_static" / fill.LIVE_PAGE).exists()
     assert ("<iframe" in html_of(site, "index.html")) == has_page
     monkeypatch.setattr(Path, "exists", lambda _: True)
-    assert 'src="_static/page.html"' in fill.live_page()
+    assert 'src="_static/page.html?embedded"' in fill.live_page()
     monkeypatch.setattr(Path, "exists", lambda _: False)
     assert "balancing.gif" in fill.live_page()
 

@@ -30,7 +30,7 @@ export class CartView {
   resize() {
     [this.width, this.height] = fitted(this.canvas, this.context);
     const { switch_m, pole_length_m } = this.drawing;
-    this.scale = Math.min((this.width - 72) / (2 * switch_m), (this.height - 76) / (2.04 * pole_length_m));
+    this.scale = Math.min((this.width - 72) / (2 * switch_m), (this.height - 40) / (2.04 * pole_length_m));
     this.cartWidth = Math.max(52, Math.min(104, 0.15 * this.scale));
     this.cartHeight = 0.42 * this.cartWidth;
     this.middleX = this.width / 2;

@@ -5,6 +5,7 @@ import { CURVES_S, Curves } from "./curves.js";
 import { LiveSource } from "./live_source.js";
 import { driveOf } from "./drive.js";
 import { statePanels } from "./panels.js";
+import { keepFocusClear } from "./stage.js";
 import { StatusView, setText } from "./status.js";
 import { connectTheme } from "./theme.js";
 
@@ -31,6 +32,8 @@ function main() {
   const curves = new Curves(part("curves"), contents.hasLateness ? [...panels, LATENESS_PANEL] : panels);
   const status = new StatusView(document, contents.faults, driveOf(contents.cart));
   part("lateness-row").hidden = !contents.hasLateness;
+  keepFocusClear(part("stage"));
+  document.documentElement.dataset.form = "live";
   let drawn = 0;
   let isFrozen = false;
   let isOver = false;
@@ -56,16 +59,16 @@ function main() {
     status.update(snapshot);
   }
 
-  function connection(text, isGood) {
+  function connection(text, colour) {
     setText(part("connection"), text);
-    part("connection").dataset.colour = isGood ? "good" : "bad";
+    part("connection").dataset.colour = colour;
   }
 
   const NO_SERVER = "No connection; what is shown is old";
   const events = new EventSource(`events?token=${encodeURIComponent(token)}`);
   events.addEventListener("open", () => (heard_ms = performance.now()));
   events.addEventListener("error", () => {
-    if (!isOver) connection(NO_SERVER, false);
+    if (!isOver) connection(NO_SERVER, "bad");
   });
   events.addEventListener("frame", (event) => {
     const frame = JSON.parse(event.data);
@@ -73,20 +76,20 @@ function main() {
     if (frame.rows.length === 0) return;
     fresh_ms = heard_ms;
     source.take(frame);
-    connection("Live", true);
+    connection("Live", "good");
     if (!isDirty) requestAnimationFrame(draw);
     isDirty = true;
   });
   events.addEventListener("replaced", () => {
     events.close();
     clearInterval(watch);
-    connection("Newer tabs show the cart; reload this one to see it here", false);
+    connection("Newer tabs show the cart; reload this one to see it here", "bad");
   });
   const watch = setInterval(() => {
     const now_ms = performance.now();
-    if (now_ms - heard_ms > ALIVE_MS) connection(NO_SERVER, false);
-    else if (!source.snapshot()) connection("Waiting for the cart", false);
-    else if (now_ms - fresh_ms > SILENT_MS) connection("The cart is silent; what is shown is old", false);
+    if (now_ms - heard_ms > ALIVE_MS) connection(NO_SERVER, "bad");
+    else if (!source.snapshot()) connection("Waiting for the cart", "bad");
+    else if (now_ms - fresh_ms > SILENT_MS) connection("The cart is silent; what is shown is old", "bad");
   }, 500);
   events.addEventListener("end", () => {
     isOver = true;
@@ -94,7 +97,7 @@ function main() {
     clearInterval(watch);
     draw();
     if (source.snapshot()) status.update(source.snapshot(), true);
-    connection("The run is over", false);
+    connection("The run is over", "faint"); // a fault has its own badge
     part("estop").disabled = true;
     const sent = wasSent ? "The emergency stop was sent, and the run is over." : "The run is over.";
     setText(part("estop-answer"), `${sent} This button no longer reaches the cart.`);

@@ -8,11 +8,15 @@ export const ROW = [
   "lateness_us", "state", "fault", "driver",
 ];
 
+const FAULT = ROW.indexOf("fault");
+
 export class LiveSource {
-  // `contents` has states and faults_by_number, which name what a row has as numbers, and drivers.
+  // `contents` has states and fault_names, which name what a row has as numbers, drivers, and the remedy sent_stop.
   constructor(contents) {
     this.contents = contents;
     this.rows = [];
+    this.stops = 0; // e-stops that browsers had sent when the cart was last stopped
+    this.isStopSent = false; // by a browser, rather than pressed at the cart
   }
 
   // A row that is older than the newest begins another run, or follows a reload: what was before is dropped.
@@ -20,9 +24,17 @@ export class LiveSource {
     for (const row of frame.rows) {
       const newest = this.rows[this.rows.length - 1];
       if (newest && row[0] < newest[0]) this.rows.length = 0;
+      if (this.isStopped(row) && !(newest && this.isStopped(newest))) {
+        this.isStopSent = frame.stops > this.stops;
+        this.stops = frame.stops;
+      }
       this.rows.push(row.map((value) => (value === null ? NaN : value)));
     }
     if (this.rows.length > KEPT) this.rows.splice(0, this.rows.length - KEPT);
+  }
+
+  isStopped(row) {
+    return this.contents.fault_names[row[FAULT]] === "ESTOP";
   }
 
   // null before the first frame.
@@ -34,6 +46,7 @@ export class LiveSource {
     const { states, fault_names, drivers } = this.contents;
     found.state = states[found.state] || "BOOT";
     found.fault = fault_names[found.fault] || "NONE";
+    if (found.fault === "ESTOP" && this.isStopSent) found.remedy = this.contents.sent_stop;
     found.controller = drivers[found.driver] || "";
     if (Number.isNaN(found.lateness_us)) found.lateness_us = null;
     return found;

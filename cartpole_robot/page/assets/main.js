@@ -5,7 +5,9 @@ import { CartView } from "./cart_view.js";
 import { Controls } from "./controls.js";
 import { CURVES_S, Curves } from "./curves.js";
 import { driveOf, keepDrive } from "./drive.js";
+import { connectEmbedding } from "./embedding.js";
 import { statePanels } from "./panels.js";
+import { keepFocusClear } from "./stage.js";
 import { StatusView, setText } from "./status.js";
 import { connectTheme } from "./theme.js";
 
@@ -36,6 +38,7 @@ function showProblem(text) {
 }
 
 async function main() {
+  connectEmbedding(() => globalThis.cartPolePage?.showTheme());
   if (typeof WebAssembly !== "object") {
     showProblem("This page needs WebAssembly, which this browser does not have or has switched off.");
     return;
@@ -50,6 +53,7 @@ async function main() {
     return;
   }
   keepDrive(document, contents.cart.drive);
+  keepFocusClear(part("stage"));
   const page = new SimulationPage(simulation, contents);
   globalThis.cartPolePage = page; // for the browser's console and for tests
 }
@@ -67,11 +71,7 @@ class SimulationPage {
     this.frames = 0;
     this.arms_at_s = null; // when a pole that was dropped is swung up
     this.isPaused = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    connectTheme(this.part("theme"), () => {
-      this.view.readColours();
-      this.curves.readColours();
-      this.draw();
-    });
+    connectTheme(this.part("theme"), () => this.showTheme());
     this.controls = new Controls(simulation, this.view, contents, {
       arm: () => this.arm(),
       restart: () => this.restart(),
@@ -83,6 +83,12 @@ class SimulationPage {
     this.restart();
     this.setPaused(this.isPaused);
     requestAnimationFrame((now_ms) => this.frame(now_ms));
+  }
+
+  showTheme() {
+    this.view.readColours();
+    this.curves.readColours();
+    this.draw();
   }
 
   // What the host says about the operator's last request, where it was not done.
@@ -121,7 +127,7 @@ class SimulationPage {
   draw() {
     const snapshot = this.simulation.snapshot();
     this.view.draw(snapshot, this.controls ? this.controls.hand : null);
-    this.curves.draw(this.simulation.history(this.curves.columns, CURVES_S), snapshot.time_s);
+    if (this.curves.height > 0) this.curves.draw(this.simulation.history(this.curves.columns, CURVES_S), snapshot.time_s);
     this.status.update(snapshot);
     this.showHost();
   }

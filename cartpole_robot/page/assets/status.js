@@ -29,7 +29,7 @@ export class StatusView {
 
   // The numbers follow ten times a second, and at once with `isLast` or another state.
   update(snapshot, isLast = false) {
-    const key = `${snapshot.state} ${snapshot.fault} ${snapshot.controller}`;
+    const key = `${snapshot.state} ${snapshot.fault} ${snapshot.controller} ${snapshot.remedy}`;
     if (isLast || key !== this.shown) this.numbersMs = -Infinity;
     if (key !== this.shown) {
       this.shown = key;
@@ -42,7 +42,8 @@ export class StatusView {
     }
   }
 
-  showState({ state, fault, controller }) {
+  // `remedy` replaces the fault's own where there is one.
+  showState({ state, fault, controller, remedy }) {
     const { parts, drive } = this;
     document.documentElement.dataset.state = state;
     setText(parts.state, state);
@@ -52,7 +53,7 @@ export class StatusView {
     const hasFault = fault !== "NONE";
     parts["fault-card"].hidden = !hasFault;
     setText(parts.fault, hasFault ? fault : "");
-    setText(parts.remedy, hasFault ? sentence(this.faults[fault] || "the firmware stopped the motor") : "");
+    setText(parts.remedy, hasFault ? sentence(remedy || this.faults[fault] || "the firmware stopped the motor") : "");
   }
 
   showNumbers(snapshot) {

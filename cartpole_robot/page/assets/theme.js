@@ -3,7 +3,7 @@
 export function connectTheme(button, onChange) {
   const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+  const isDark = () => (["light", "dark"].includes(root.dataset.theme) ? root.dataset.theme === "dark" : prefersDark.matches);
   const show = () => {
     button.setAttribute("aria-pressed", String(isDark()));
     onChange();

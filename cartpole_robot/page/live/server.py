@@ -282,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
                     found += rows.rest()
                 now_s = time.monotonic()
                 if found or now_s - sent_s > _KEEP_ALIVE_S:
-                    self.wfile.write(event("frame", {"rows": found}))
+                    self.wfile.write(event("frame", {"rows": found, "stops": ring.stops_sent}))
                     sent_s = now_s
                 if is_last:
                     self.wfile.write(event("end", {}))

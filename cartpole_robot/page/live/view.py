@@ -24,6 +24,11 @@ from firmware_bridge.faults import FAULTS
 from firmware_bridge.protocol import read_protocol
 
 _END_S = 2.0
+SENT_STOP = (
+    "a browser sent the emergency stop, so there is no button to release; when the cart is safe, start the next run, "
+    "which clears the stop"
+)
+"""The remedy of ESTOP, where a browser sent it."""
 
 
 def _print_line(line: str) -> None:
@@ -106,6 +111,7 @@ def live_page(shown: Shown) -> Page:
         "states": {int(state): state.name for state in protocol.enums["cart_state"]},
         "fault_names": {int(fault): fault.name for fault in protocol.enums["fault"]},
         "faults": FAULTS,
+        "sent_stop": SENT_STOP,
         "drivers": list(shown.drivers),
         "hasLateness": shown.has_lateness,
     }
