@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
@@ -83,6 +84,18 @@ class BuildPython(build_py):
         super().run()
 
 
+class BuildExtensions(build_ext):
+    """As setuptools' own, with a folder of objects for each extension: two of them compile one file differently."""
+
+    def build_extension(self, ext: Extension) -> None:
+        whole = self.build_temp
+        self.build_temp = str(Path(whole) / ext.name.rpartition(".")[2])
+        try:
+            super().build_extension(ext)
+        finally:
+            self.build_temp = whole
+
+
 class SourceDistribution(sdist):
     """As setuptools' own, with the page's module, so that a wheel made of it needs no compiler for WebAssembly."""
 
@@ -100,7 +113,7 @@ for folder in ("firmware_bridge", "cartpole_robot/simulation", "cartpole_robot/t
         stale.unlink()
 
 setup(
-    cmdclass={"build_py": BuildPython, "sdist": SourceDistribution},
+    cmdclass={"build_ext": BuildExtensions, "build_py": BuildPython, "sdist": SourceDistribution},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     # Folders of data are packages too, so they are installed; pyproject.toml names the URDF's folder.
     packages=[*find_namespace_packages(include=["cartpole_robot*", "firmware_bridge*"]), "cartpole_robot.urdf"],

@@ -225,7 +225,7 @@ def host_coverage(folder: Path) -> dict[str, Coverage]:
     (copy / "setup.py").write_text(setup.replace(OPTIMIZED, '"-O0"'), encoding="utf-8")
     _run(copy, "setup.py", "-q", "build_ext", "--inplace", "--force", CFLAGS="-g --coverage")
     _run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not realtime", "-k", NOT_OF_THE_HOST, *HOST_TESTS)
-    counted = [each for each in (copy / "build").rglob("*.gcda") if "firmware_bridge" in str(each)]
+    counted = [each for each in (copy / "build").rglob("*.gcda") if {"_host", "firmware_bridge"} <= {*each.parts}]
     found = _gcov(copy, counted)
     core = folder / "core"
     core.mkdir()
