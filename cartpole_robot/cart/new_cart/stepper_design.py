@@ -97,8 +97,8 @@ class StepperDesign(BodyDesign):
     def _note_held(self) -> None:
         if self.held_rad > _MOST_HELD_RAD:
             self.notes.append(
-                f"the hinge's assumed friction holds this pole within {1e3 * self.held_rad:.2g} mrad, and "
-                f"{1e3 * _MOST_HELD_RAD:g} are well: homing may end in POLE_PERIOD, balancing in POLE_STILL; choose a "
+                f"the hinge's assumed friction holds this pole within {1e3 * self.held_rad:.2g} mrad; beyond "
+                f"{1e3 * _MOST_HELD_RAD:g} mrad homing may end in POLE_PERIOD, and balancing in POLE_STILL; choose a "
                 "longer or heavier pole"
             )
 
