@@ -11,7 +11,8 @@ import pytest
 
 from cartpole_robot.bring_up import folder as bring_up_folder
 from cartpole_robot.bring_up import report as check_report
-from cartpole_robot.cart import answers, cart_file, motors, randomization
+from cartpole_robot.cart import cart_file, randomization
+from cartpole_robot.cart.new_cart import answers, motors
 from cartpole_robot.datasets import column_map
 from cartpole_robot.deployment import black_box
 from cartpole_robot.experiments.cells import folder as cell_folder

@@ -141,12 +141,13 @@ def test_the_level_of_an_alarm_output_is_the_answer(tmp_path: Path) -> None:
         assert cart.stepper.alarm_is_low is is_low
 
 
+@pytest.mark.long
 def test_a_cart_from_parts_swings_up_within_its_supply(tmp_path: Path, command_line: Any) -> None:
     cart, _ = written(tmp_path, {"supply_voltage_v": 12})
     assert cart.firmware is not None
     assert cart.firmware.supply_max_v == 20.0
-    words = ["--start", "swing-up", "--no-view", "--duration-s", 2, "--record", tmp_path / "swung.parquet"]
-    done = command_line("deploy", "lqr", "--cart", tmp_path / "built.toml", "--rig", "virtual", *words)
+    words = ["--rig", "virtual", "--start", "swing-up", "--duration-s", 1, "--out", tmp_path / "swung.parquet"]
+    done = command_line("record", "lqr", "--cart", tmp_path / "built.toml", *words)
     assert done.returncode == 0, done.stderr
 
 

@@ -20,7 +20,7 @@ SHOWN = Shown(cart=load_cart("diy_arduino"), title="cart", lead="A cart.", drive
 ADDRESS = "http://view.invalid/"
 ENUMS = read_protocol().enums
 ARMED, FAULT = int(ENUMS["cart_state"]["ARMED"]), int(ENUMS["cart_state"]["FAULT"])
-PRESSED = "The emergency stop was pressed; release it and reset."
+PRESSED = "The emergency stop was pressed; release it, press START if the wiring has one, and start again."
 SENT = "A browser sent the emergency stop, so there is no button to release;"
 
 
