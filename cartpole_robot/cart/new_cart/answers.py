@@ -8,27 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart.new_cart.question import Question
-from cartpole_robot.cart.new_cart.questions import OWN_MOTOR, questions
-from cartpole_robot.cart.stepper import Drive
+from cartpole_robot.cart.new_cart.questions import questions
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml
 
 ANSWERS_FORMAT = 1
-# An answer that makes sense only beside another one gives that one too, where it was not given.
-_OWN_NUMBERS = (
-    *("stall_torque_n_m", "no_load_speed_rpm", "stall_current_a", "no_load_current_a", "rated_voltage_v"),
-    *("gear_ratio", "rotor_inertia_kg_m2"),
-)
-_STEPPER_NUMBERS = (
-    *("holding_torque_n_m", "rated_current_a", "phase_inductance_mh", "rotor_inertia_g_cm2", "full_steps_per_turn"),
-    *("pulses_per_turn", "least_pulse_us", "least_setup_us", "enable_is_low", "alarm_level"),
-)
-_IMPLIED: dict[str, tuple[str, Any]] = {
-    "pulley_radius_mm": ("pulley_teeth", 0),
-    "encoder_wheel_radius_mm": ("cart_encoder_on", "wheel"),
-    **dict.fromkeys(_OWN_NUMBERS, ("motor", OWN_MOTOR)),
-    **dict.fromkeys(_STEPPER_NUMBERS, ("drive", Drive.STEPPER.value)),
-}
 
 
 @dataclass
@@ -62,19 +46,18 @@ class Interview:
 
 def answered(given: Mapping[str, Any], *, where: str) -> Interview:
     """All questions answered with what was `given` and the defaults. Raises `UsageError` beginning with `where`."""
-    names = [question.name for question in questions()]
-    check_keys(given, names, where=where)
+    check_keys(given, [question.name for question in questions()], where=where)
     wanted = dict(given)
-    for name, (other, value) in _IMPLIED.items():
-        if name in given:
-            wanted.setdefault(other, value)
+    for question in questions():
+        if question.name in given and question.implied is not None:
+            wanted.setdefault(*question.implied)
     interview = Interview()
-    while (question := interview.next_question()) is not None:
+    while (asked := interview.next_question()) is not None:
         try:
-            if question.name in wanted:
-                interview.enter(question, wanted[question.name])
+            if asked.name in wanted:
+                interview.enter(asked, wanted[asked.name])
             else:
-                interview.take_default(question)
+                interview.take_default(asked)
         except ValueError as error:
             raise UsageError(f"{where}: {error}") from None
     for question in questions():

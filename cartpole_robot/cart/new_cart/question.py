@@ -18,6 +18,7 @@ class Question:
     """One question: `choices` are the words it takes, or `low` to `high` the numbers, in `unit`.
 
     It is asked where it `applies` to the answers so far; `default` is computed from them, None where there is none.
+    An answer that is given without asking implies another one, where that was not given: `implied`, its name and value.
     `fault` finds what does not fit an answer before it.
     """
 
@@ -31,6 +32,7 @@ class Question:
     default: Callable[[Answers], Any] = lambda _: None
     applies: Callable[[Answers], bool] = lambda _: True
     condition: str = ""
+    implied: tuple[str, Any] | None = None
     fault: Callable[[Answers, Any], str | None] = lambda *_: None
 
     @property

@@ -77,7 +77,7 @@ def questions() -> tuple[Question, ...]:
 
 
 def _motor_questions() -> tuple[Question, ...]:
-    own: dict[str, Any] = {"applies": given("motor", OWN_MOTOR), "condition": f"motor = {OWN_MOTOR}"}
+    own = _where("motor", OWN_MOTOR)
     motors = tuple(known_motors())
     return (
         _Q(
@@ -85,7 +85,7 @@ def _motor_questions() -> tuple[Question, ...]:
             text="the motor",
             choices=(*motors, OWN_MOTOR),
             default=fixed(motors[0]),
-            **_of(Drive.DC),
+            **_where("drive", Drive.DC.value),
         ),
         _Q(name="stall_torque_n_m", text="stall torque behind the gear", unit="N m", low=1e-3, high=100.0, **own),
         _Q(
@@ -123,7 +123,7 @@ def _motor_questions() -> tuple[Question, ...]:
 
 def _stepper_questions() -> tuple[Question, ...]:
     """Of motor and driver; the defaults are those of the parts of `diy_stepper`."""
-    of: dict[str, Any] = _of(Drive.STEPPER)
+    of = _where("drive", Drive.STEPPER.value)
     return (
         _Q(
             name="holding_torque_n_m",
@@ -249,14 +249,13 @@ def _belt_questions() -> tuple[Question, ...]:
             unit="mm",
             low=1.0,
             high=200.0,
-            applies=given("pulley_teeth", 0),
-            condition="pulley_teeth = 0",
+            **_where("pulley_teeth", 0),
         ),
     )
 
 
 def _encoder_questions() -> tuple[Question, ...]:
-    of: dict[str, Any] = _of(Drive.DC)
+    of = _where("drive", Drive.DC.value)
     return (
         _Q(
             name="cart_encoder_on",
@@ -271,8 +270,7 @@ def _encoder_questions() -> tuple[Question, ...]:
             unit="mm",
             low=1.0,
             high=200.0,
-            applies=given("cart_encoder_on", "wheel"),
-            condition="cart_encoder_on = wheel",
+            **_where("cart_encoder_on", "wheel"),
         ),
         _Q(
             name="cart_encoder_counts_per_turn",
@@ -357,6 +355,6 @@ def _body_questions() -> tuple[Question, ...]:
     )
 
 
-def _of(drive: Drive) -> dict[str, Any]:
-    """The condition of a question that only a cart with this drive is asked."""
-    return {"applies": given("drive", drive.value), "condition": f"drive = {drive.value}"}
+def _where(name: str, value: Any) -> dict[str, Any]:
+    """The condition of a question that is asked only where the answer to `name` is `value`, and implies it."""
+    return {"applies": given(name, value), "condition": f"{name} = {value}", "implied": (name, value)}
