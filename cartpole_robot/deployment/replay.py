@@ -192,9 +192,7 @@ class _Player:
         cart, pole = self._begin_counts
         to_cart, to_pole = int(samples["cart_counts"][0]), int(samples["pole_counts"][0])
         curve = 1
-        if (
-            self._cart.stepper is not None
-        ):  # its count is set before it is armed, and its speed grows until the box begins
+        if self._cart.stepper is not None:  # its count is set before it is armed; then its speed grows
             held += _STANDS_MS // self._period_ms * self._period_ms
             cart, curve = round(to_cart - 0.5e-3 * _SETTLE_MS * self._first_speed), 2
         steps = []
