@@ -76,7 +76,7 @@ class SwingRig(Rig, Protocol):
         """The first measurement of a swing-up: cart at rest and armed, the pole moving as it happens to.
 
         With `checks_zero` a cart that can do so first checks its pole's zero while the pole swings freely. A pole that
-        somebody holds upright is armed as it is, or without `may_be_held` waited for until it hangs. Raises
+        is held upright is armed as it is; with `may_be_held` False the rig waits until it hangs. Raises
         `RigError`, and `UsageError` for a cart that must not swing up.
         """
 

@@ -251,7 +251,7 @@ class FirmwareRig:
     ) -> Measurement:
         """The first measurement of a swing-up: homed, cart at rest, armed; the pole hangs in whatever motion it has.
 
-        No hand helps. A pole that somebody holds upright and still is armed as it is, unless `may_be_held` is False:
+        No hand helps. A pole that is held upright and still is armed as it is, unless `may_be_held` is False:
         then the rig waits a minute for it to hang. With `checks_zero` a swinging pole first shows the firmware its
         turning points, which takes seconds. Raises `RigError`, motor off, and `UsageError` for a cart file that forbids
         a swing-up.

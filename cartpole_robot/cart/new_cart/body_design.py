@@ -21,7 +21,7 @@ _COARSE = 2.0  # times a pole's encoder may be coarser than diy_arduino's, for a
 
 
 def rounded(value: float, digits: int = 4) -> float:
-    """`value` to so many significant digits."""
+    """`value` to that many significant digits."""
     return float(f"{value:.{digits}g}")
 
 

@@ -1,4 +1,4 @@
-"""A pole that somebody holds upright while the host wants it to hang, and a simulated person who lets it hang then."""
+"""A pole that is held upright while the host waits for it to hang, and the simulated person who then lowers it."""
 
 from __future__ import annotations
 
