@@ -37,10 +37,8 @@ def check_chip(bench: Bench) -> Finding:
             "read what is printed on it; measure the pulses at D9 with an oscilloscope (20 kHz) before the motor is "
             "connected",
         )
-    hello = bench.hello
-    has_steps = (
-        hello is not None and hello.drive == bench.link.protocol.enums["drive"]["STEPPER"]
-    )  # whatever the file says
+    hello, steppers = bench.hello, bench.link.protocol.enums["drive"]["STEPPER"]
+    has_steps = hello is not None and hello.drive == steppers  # whatever the file says
     expected = _STEPPER_TIMER if has_steps else PULSE_PERIOD - 1
     if health.pulse_top != expected:
         what = "has the settings" if has_steps else "counts to"

@@ -15,12 +15,12 @@ from cartpole_robot.cart.new_cart.sections import (
     TIMING,
     Entry,
     Section,
+    firmware_section,
     limits_section,
     pole_cart_section,
     scale_section,
     start_section,
 )
-from firmware_bridge.constants import ILLEGAL_MOST
 from firmware_bridge.protocol import read_constants
 
 _MOST_SUPPLY_V = 1e-3 * read_constants("limits.h")["SUPPLY_MOST_MV"]
@@ -124,25 +124,13 @@ def _actions(design: MotorDesign) -> Section:
 
 
 def _firmware(interview: Interview, design: MotorDesign) -> Section:
-    a = interview.answers
-    volts = a["supply_voltage_v"]
-    margin = f"{1e3 * design.margin_m:.0f} mm before the switches"
-    why = f"for what the braking distance in the firmware neglects at {design.fastest_m_s:.2g} m/s"
-    comment = (
-        "What the firmware holds the cart to. If homing ends in POLARITY or POLE_SIGN, or check-rig finds a wrong\n"
-        "sign, set is_motor_reversed, is_cart_reversed or is_pole_reversed = true here.\n"
-        "bandgap_v is missing until it is measured on this board: without it the firmware takes the 5 V rail for 5 V\n"
-        "at start-up. With estop_cuts_supply, CLEAR after a press waits until the supply was below supply_min_v."
+    volts = interview.answers["supply_voltage_v"]
+    margin = f"for what the braking distance in the firmware neglects at {design.fastest_m_s:.2g} m/s"
+    wrong_signs = (
+        "If homing ends in POLARITY or POLE_SIGN, or check-rig finds a wrong\n"
+        "sign, set is_motor_reversed, is_cart_reversed or is_pole_reversed = true here."
     )
-    entries: list[Entry] = [
-        (
-            "switch_m",
-            round(design.switch_m, 4),
-            f"half of the {a['track_m']:g} m between the switches ({interview.origin('track_m')})",
-        ),
-        ("travel_limit_m", design.travel_m, f"computed: {margin}, {why}"),
-        ("pole_limit_rad", 0.35, "20 degrees: an episode ends before"),
-        ("command_timeout_s", 0.06, "three control periods"),
+    own: list[Entry] = [
         (
             "homing_speed_m_s",
             design.homing_m_s,
@@ -164,7 +152,5 @@ def _firmware(interview: Interview, design: MotorDesign) -> Section:
             "computed: five thirds of the supply, at most 30 V: braking raises it up to the clamp D2 of "
             "docs/hardware/building.md; without D2, 125 %",
         ),
-        ("estop_cuts_supply", a["estop_cuts_supply"], interview.origin("estop_cuts_supply")),
-        ("illegal_edges_most", ILLEGAL_MOST, "the firmware's ceiling; lower it once check-rig has counted none"),
     ]
-    return ("firmware", comment, entries)
+    return firmware_section(interview, design, wrong_signs=wrong_signs, margin=margin, own=own)

@@ -7,6 +7,7 @@ from typing import Any
 
 from cartpole_robot.cart.new_cart.answers import Interview
 from cartpole_robot.cart.new_cart.body_design import ARMING_RAD, GRAVITY_M_S2, BodyDesign, rounded
+from firmware_bridge.constants import ILLEGAL_MOST
 
 Entry = tuple[str, Any, str]  # a key, its value, its source
 Section = tuple[str, str, list[Entry]]  # a name, the comment above it, its entries
@@ -95,3 +96,29 @@ def scale_section(design: BodyDesign) -> Section:
             ("pole_speed_rad_s", 1.5, "as diy_arduino, met while a trained policy balances"),
         ],
     )
+
+
+def firmware_section(
+    interview: Interview, design: BodyDesign, *, wrong_signs: str, margin: str, own: list[Entry]
+) -> Section:
+    """What the firmware holds the cart to; `own` has its drive's entries, `margin` why travel_limit_m is what it is."""
+    comment = (
+        f"What the firmware holds the cart to. {wrong_signs}\n"
+        "bandgap_v is missing until it is measured on this board: without it the firmware takes the 5 V rail for 5 V\n"
+        "at start-up. With estop_cuts_supply, CLEAR after a press waits until the supply was below supply_min_v."
+    )
+    track_m, origin = interview.answers["track_m"], interview.origin
+    entries: list[Entry] = [
+        (
+            "switch_m",
+            round(design.switch_m, 4),
+            f"half of the {track_m:g} m between the switches ({origin('track_m')})",
+        ),
+        ("travel_limit_m", design.travel_m, f"computed: {1e3 * design.margin_m:.0f} mm before the switches, {margin}"),
+        ("pole_limit_rad", 0.35, "20 degrees: an episode ends before"),
+        ("command_timeout_s", 0.06, "three control periods"),
+        *own,
+        ("estop_cuts_supply", interview.answers["estop_cuts_supply"], origin("estop_cuts_supply")),
+        ("illegal_edges_most", ILLEGAL_MOST, "the firmware's ceiling; lower it once check-rig has counted none"),
+    ]
+    return ("firmware", comment, entries)

@@ -11,6 +11,7 @@ from cartpole_robot.cart.new_cart.sections import (
     TIMING,
     Entry,
     Section,
+    firmware_section,
     limits_section,
     pole_cart_section,
     scale_section,
@@ -35,7 +36,6 @@ from cartpole_robot.cart.new_cart.stepper_design import (
     both_sides,
 )
 from cartpole_robot.cart.stepper import MOST_STEPS_PER_S
-from firmware_bridge.constants import ILLEGAL_MOST
 
 _SHORTEST_PULSE_S = 1e-6
 
@@ -165,25 +165,14 @@ def _actions(design: StepperDesign) -> Section:
 
 
 def _firmware(interview: Interview, design: StepperDesign) -> Section:
-    a = interview.answers
-    volts = a["supply_voltage_v"]
-    comment = (
-        "What the firmware holds the cart to. If homing or check-rig finds a wrong direction or sign, set\n"
-        "is_motor_reversed or is_pole_reversed = true here.\n"
-        "bandgap_v is missing until it is measured on this board: without it the firmware takes the 5 V rail for 5 V\n"
-        "at start-up. With estop_cuts_supply, CLEAR after a press waits until the supply was below supply_min_v."
+    volts = interview.answers["supply_voltage_v"]
+    wrong_signs = (
+        "If homing or check-rig finds a wrong direction or sign, set\n"
+        "is_motor_reversed or is_pole_reversed = true here."
     )
-    margin = f"{1e3 * design.margin_m:.0f} mm before the switches, {1e3 * MARGIN_S:g} ms at full speed, 20 mm at least"
+    margin = f"{1e3 * MARGIN_S:g} ms at full speed, 20 mm at least"
     bounce = f"{BOUNCE_FULL_STEPS:g} full steps while a switch bounces for {1e3 * BOUNCE_S:g} ms"
-    entries: list[Entry] = [
-        (
-            "switch_m",
-            round(design.switch_m, 4),
-            f"half of the {a['track_m']:g} m between the switches ({interview.origin('track_m')})",
-        ),
-        ("travel_limit_m", design.travel_m, f"computed: {margin}"),
-        ("pole_limit_rad", 0.35, "20 degrees: an episode ends before"),
-        ("command_timeout_s", 0.06, "three control periods"),
+    own: list[Entry] = [
         ("homing_speed_m_s", design.homing_m_s, f"chosen: {bounce}, faster on a long track, and at most 0.15"),
         (
             "still_travel_m",
@@ -192,7 +181,5 @@ def _firmware(interview: Interview, design: StepperDesign) -> Section:
         ),
         ("supply_min_v", rounded(max(4.0, volts * 5.0 / 6.0)), "computed: five sixths of the supply"),
         ("supply_max_v", rounded(volts * 7.0 / 6.0), "computed: seven sixths of the supply"),
-        ("estop_cuts_supply", a["estop_cuts_supply"], interview.origin("estop_cuts_supply")),
-        ("illegal_edges_most", ILLEGAL_MOST, "the firmware's ceiling; lower it once check-rig has counted none"),
     ]
-    return ("firmware", comment, entries)
+    return firmware_section(interview, design, wrong_signs=wrong_signs, margin=margin, own=own)
