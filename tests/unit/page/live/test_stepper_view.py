@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,11 @@ from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand
 from cartpole_robot.signals import State
 from cartpole_robot.task import observation
 from firmware_bridge.link import Link
-from tests.chromium import Noted, chromium
+from tests.chromium import chromium
+from tests.unit.page.live.fed_view import fed_view
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser
 
 CART = load_cart("diy_stepper")
 SHOWN = Shown(cart=CART, title="diy_stepper", lead="A cart.", drivers=("LQR", *DRIVERS), has_lateness=True)
@@ -81,18 +81,8 @@ def browser() -> Iterator[Browser]:
 
 def test_page_shows_an_acceleration(browser: Browser) -> None:
     row = [1.0, 0.1, 0.2, 0.01, 0.0, -0.5, 0.5, 24.0, 40.0, 4, 0, 0]
-    frame = f"event: frame\ndata: {json.dumps({'rows': [row]})}\n\n"
     context = browser.new_context()
-
-    def answer(route: Route) -> None:
-        if "/events" in route.request.url:
-            route.fulfill(body=frame, headers={"Content-Type": "text/event-stream"})
-        else:
-            route.fulfill(body=live_page(SHOWN).text, headers={"Content-Type": "text/html"})
-
-    context.route("**/*", answer)
-    noted = Noted(context)
-    noted.page.goto(ADDRESS)
+    noted = fed_view(context, ADDRESS, SHOWN, [("frame", {"rows": [row]})])
     noted.wait_for_state("ARMED")
     assert noted.page.inner_text("[data-view=duty-label]") == "Acceleration"
     assert noted.page.inner_text("[data-view=duty]") == "+7.5 m/s²"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.page.live.view import Shown, live_page
+from cartpole_robot.page.live.view import Shown
 from firmware_bridge.protocol import read_protocol
 from tests.chromium import Noted, chromium
+from tests.unit.page.live.fed_view import fed_view
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Route
+    from playwright.sync_api import Browser, BrowserContext
 
 SHOWN = Shown(cart=load_cart("diy_arduino"), title="cart", lead="A cart.", drivers=("LQR",), has_lateness=True)
 ADDRESS = "http://view.invalid/"
@@ -46,18 +46,7 @@ def row(time_s: float, fault: str = "NONE") -> list[Any]:
 def opened(context: BrowserContext, *frames: tuple[int, list[list[Any]]], ends: bool = False) -> Noted:
     """A view that gets these frames, each the number of stops that browsers have sent, and its rows."""
     events = [("frame", {"rows": rows, "stops": stops}) for stops, rows in frames] + ([("end", {})] if ends else [])
-    stream = "".join(f"event: {name}\ndata: {json.dumps(value)}\n\n" for name, value in events)
-
-    def answer(route: Route) -> None:
-        if "/events" in route.request.url:
-            route.fulfill(body=stream, headers={"Content-Type": "text/event-stream"})
-        else:
-            route.fulfill(body=live_page(SHOWN).text, headers={"Content-Type": "text/html"})
-
-    context.route("**/*", answer)
-    noted = Noted(context)
-    noted.page.goto(ADDRESS)
-    return noted
+    return fed_view(context, ADDRESS, SHOWN, events)
 
 
 def remedy(noted: Noted) -> str:
