@@ -29,10 +29,11 @@ from firmware_bridge.constants import TICK_US
 from firmware_bridge.messages import TraceMessage
 from firmware_bridge.protocol import ProtocolError, read_protocol
 
-BLACK_BOX_FORMAT = 2
+BLACK_BOX_FORMAT = 3
 KEPT_S = 10.0
 _LONGEST_MS = 600_000  # of `KEPT_S` and its gaps: a longer silence ends a run
 _LARGEST_COUNT = 1 << 30  # either way
+_MOST_MOVED = 128  # counts in a millisecond, as a TRACE tells them
 _LARGEST_BYTES = 1 << 24  # `KEPT_S` takes 200 kB
 
 SAMPLE = np.dtype(
@@ -56,7 +57,8 @@ class BlackBox:
 
     `fault` is a name of `enum fault`, "RESET <cause>" if the cart restarted, "LINK" if it fell silent or sent nonsense,
     "IMPLAUSIBLE" if no such cart can measure what it sent; `message` is the rig's line about it. The first sample is
-    `since_armed_ms` after the first armed one.
+    `since_armed_ms` after the first armed one. `counts_before` are the counts of cart and pole in the tick before the
+    first sample: a cart that is armed there is seen to move from them on.
     """
 
     samples: NDArray[np.void]
@@ -66,6 +68,7 @@ class BlackBox:
     warmth: int
     options: int
     since_armed_ms: int
+    counts_before: tuple[int, int]
     provenance: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
@@ -136,14 +139,35 @@ def _check_is_possible(box: BlackBox) -> None:
     for name in ("cart_counts", "pole_counts"):
         largest = int(np.abs(box.samples[name].astype(np.int64)).max())
         require(largest <= _LARGEST_COUNT, f"{name} reach {largest}, expected at most {_LARGEST_COUNT}")
+    for name, before in zip(("cart_counts", "pole_counts"), box.counts_before, strict=True):
+        first = int(box.samples[name][0])
+        require(
+            abs(first - before) <= _MOST_MOVED,
+            f"counts_before has {before} before {name} = {first}, expected at most {_MOST_MOVED} between them",
+        )
 
 
-def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
-    """The samples in the TRACE messages, in order; the first motor warmth (0 to 255) and the first time in us."""
+@dataclass(frozen=True, kw_only=True)
+class Traced:
+    """The `samples` of TRACE messages, of dtype `SAMPLE`.
+
+    The first message gives the motor's warmth (0 to 255), the time `first_us`, and the counts of cart and pole in the
+    tick before.
+    """
+
+    samples: NDArray[np.void]
+    warmth: int
+    first_us: int
+    counts_before: tuple[int, int]
+
+
+def samples_of(traces: Sequence[bytes]) -> Traced:
+    """The samples in the TRACE messages, in order; those that are damaged are left out."""
     record = read_protocol().records["trace_sample"]
     rows: list[tuple[int, ...]] = []
     first_us: int | None = None
     warmth = 0
+    counts_before = (0, 0)
     for data in traces:
         try:
             trace = TraceMessage.unpack(data)
@@ -156,6 +180,8 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
         for k, (cart_moved, pole_moved, flags, illegal, duty) in enumerate(record.iter_unpack(trace.samples)):
             if k >= trace.count:
                 break
+            if not rows:
+                counts_before = (cart - cart_moved, pole - pole_moved)
             if k:
                 cart += cart_moved
                 pole += pole_moved
@@ -172,7 +198,7 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
                     trace.supply_mv,
                 )
             )
-    return np.array(rows, SAMPLE), warmth, first_us or 0
+    return Traced(samples=np.array(rows, SAMPLE), warmth=warmth, first_us=first_us or 0, counts_before=counts_before)
 
 
 def traces_kept(control_period_s: float) -> int:

@@ -26,7 +26,7 @@ from firmware_bridge.messages import CmdMessage, EventMessage, HelloAckMessage, 
 from firmware_bridge.protocol import Protocol, read_protocol
 
 _SETTLE_MS = 40  # from where the cart was armed to where the box begins
-_STANDS_MS = 200  # before it is armed, after its count was set
+_STANDS_MS = 200  # before it is armed, after its counts were set
 _WINDOWS_MS = 1000  # a whole number of every window that the firmware counts in
 _ARMABLE = 0.8  # of the arming angle
 _SEQ = 251  # differs from the rig's last one
@@ -143,8 +143,9 @@ class _Player:
         if self._fault is not None:
             fault = self._fault[0]
             fault_ms = ((self._fault[1] - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - len(lead)
-        found, _, first_us = samples_of(self._traces)
-        first_ms = ((first_us - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - len(lead)
+        traced = samples_of(self._traces)
+        found = traced.samples
+        first_ms = ((traced.first_us - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - len(lead)
         duties = dict(zip((found["time_ms"] + first_ms).tolist(), found["duty_q15"].tolist(), strict=True))
         kept = {k: int(samples["duty_q15"][step.number]) for k, step in enumerate(steps) if step.number is not None}
         return Replayed(
@@ -188,12 +189,12 @@ class _Player:
         armed = self._box.since_armed_ms % _WINDOWS_MS
         if self._box.since_armed_ms and armed < _SETTLE_MS:
             armed += _WINDOWS_MS
-        held = (-first_control - 1 - self._passed_ms - armed) % self._period_ms + self._period_ms
-        cart, pole = self._begin_counts
+        least = -(-_STANDS_MS // self._period_ms) * self._period_ms
+        held = (-first_control - 1 - self._passed_ms - armed) % self._period_ms + least
+        cart, pole = self._begin_counts if armed else self._box.counts_before
         to_cart, to_pole = int(samples["cart_counts"][0]), int(samples["pole_counts"][0])
         curve = 1
         if self._cart.stepper is not None:  # its count is set before it is armed; then its speed grows
-            held += _STANDS_MS // self._period_ms * self._period_ms
             cart, curve = round(to_cart - 0.5e-3 * _SETTLE_MS * self._first_speed), 2
         steps = []
         for k in range(held + armed):

@@ -240,7 +240,8 @@ class _Run:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
                 first = start_rollout(self._starting, self._request.seed, self._chosen.task)
-                _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
+                armed = samples_of(tuple(self._traces)[:1])
+                self._armed_us = armed.first_us if len(armed.samples) else first.mcu_time_us
                 if self._request.start is Start.SWING_UP:
                     self._traces.clear()  # a black box is replayed as armed upright
                 if feed is not None:
@@ -355,15 +356,16 @@ class _Run:
 
     def _save_box(self, fault: str, message: str | None) -> Path | None:
         """Write the black box; None if it cannot be written."""
-        samples, warmth, first_us = samples_of(self._traces)
+        traced = samples_of(self._traces)
         box = BlackBox(
-            samples=samples,
+            samples=traced.samples,
             cart=self._chosen.cart,
             fault=fault,
             message=message or "",
-            warmth=warmth,
+            warmth=traced.warmth,
             options=self._rig.options.arm,
-            since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
+            since_armed_ms=((traced.first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
+            counts_before=traced.counts_before,
             provenance={**_without_cart(self._known), "recording": self._path.name},
         )
         try:

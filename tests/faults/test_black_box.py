@@ -32,12 +32,12 @@ EXPECTED = [
     ("flipped bytes", "virtual", {"COMMAND_TIMEOUT", "LINK"}, 100),
     ("cart spikes", "virtual", {"CART_ENCODER"}, 0),
     ("pole spikes", "virtual", {"POLE_ENCODER"}, 0),
-    ("cart encoder cut", "virtual", {"CART_STUCK"}, 3),  # no box has the exact count from which it stood
+    ("cart encoder cut", "virtual", {"CART_STUCK"}, 0),
     ("pole encoder cut", "virtual", {"POLE_STILL"}, 0),
     ("port gone", "virtual", {"LINK"}, 100),
     ("program hangs", "avr", {"RESET WATCHDOG"}, 1),
     ("tick lost", "avr", {"RESET WATCHDOG"}, 1),
-    ("cart wire cut", "avr", {"CART_STUCK", "POLARITY"}, 3),
+    ("cart wire cut", "avr", {"CART_STUCK", "POLARITY"}, 0),
     ("pole wire cut", "avr", {"POLE_STILL", "POLE_SIGN"}, 0),
     ("cart wires swapped", "avr", {"POLARITY"}, 0),
     ("pole wires swapped", "avr", {"POLE_SIGN"}, 0),
@@ -101,6 +101,7 @@ def a_box(**changes: Any) -> BlackBox:
         "warmth": 0,
         "options": 16,
         "since_armed_ms": 0,
+        "counts_before": (0, 0),
         "provenance": {},
     }
     return BlackBox(**{**values, **changes})
@@ -109,10 +110,10 @@ def a_box(**changes: Any) -> BlackBox:
 def test_box_survives_being_saved_and_is_never_overwritten(tmp_path: Path) -> None:
     samples = np.zeros(3, SAMPLE)
     samples["cart_counts"] = [5, 6, 7]
-    a_box(samples=samples).save(tmp_path / "b.npz")
+    a_box(samples=samples, counts_before=(4, 6)).save(tmp_path / "b.npz")
     found = load_black_box(tmp_path / "b.npz")
     assert found.samples.tolist() == samples.tolist()
-    assert (found.fault, found.cart) == ("ESTOP", load_cart("diy_arduino"))
+    assert (found.fault, found.cart, found.counts_before) == ("ESTOP", load_cart("diy_arduino"), (4, 6))
     with pytest.raises(UsageError, match="exists already"):
         a_box().save(tmp_path / "b.npz")
 
@@ -138,7 +139,7 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("empty", "this black box is empty"),
         (
             "list",
-            "list.npz: has black box format None, this version reads 2; record another with deploy, or open it with",
+            "list.npz: has black box format None, this version reads 3; record another with deploy, or open it with",
         ),
         ("cart", "[black box.cart]: description is missing"),
         ("fault", "[black box]: fault is missing"),
@@ -147,16 +148,16 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("half", "is no readable black box"),
         (
             "other",
-            "other.npz: has black box format 99, this version reads 2; record another with deploy, or open it with",
+            "other.npz: has black box format 99, this version reads 3; record another with deploy, or open it with",
         ),
         (
             "old",
-            "old.npz: has black box format 1, this version reads 2; record another with deploy, or open it with "
+            "old.npz: has black box format 1, this version reads 3; record another with deploy, or open it with "
             "cartpole-robot 0.9 (commit abc)",
         ),
         (
             "odd",
-            "odd.npz: has black box format 1, this version reads 2; record another with deploy, or open it with",
+            "odd.npz: has black box format 1, this version reads 3; record another with deploy, or open it with",
         ),
         ("missing", "no such black box; check the path"),
     ):

@@ -597,6 +597,7 @@ def _black_boxes() -> list[Files]:
         warmth=3,
         options=0,
         since_armed_ms=0,
+        counts_before=(0, 0),
         provenance={"versions": {"cartpole-robot": "1"}},
     )
     with tempfile.TemporaryDirectory() as name:

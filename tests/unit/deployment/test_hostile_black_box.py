@@ -27,6 +27,7 @@ def box(**changed: Any) -> BlackBox:
         warmth=0,
         options=0,
         since_armed_ms=5,
+        counts_before=(0, 0),
         provenance={},
     )
     return dataclasses.replace(whole, **changed)

@@ -37,6 +37,7 @@ def moving_box(duties: tuple[float, ...], *, at_steps: float, speed: float, sinc
         warmth=0,
         options=0,
         since_armed_ms=since_armed_ms,
+        counts_before=(int(samples["cart_counts"][0]), int(samples["pole_counts"][0])),
         provenance={},
     )
 
