@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from typing import Any, Self
 
 _AGAIN_S = 0.05
 _AFTER_IMPORT_S = 0.5
+_TWICE_S = 1.0  # a supervisor such as timeout sends SIGTERM to the process and to its group
+_last_sigterm_s = -math.inf
 
 
 class StopWish:
@@ -65,17 +69,29 @@ def signals_held() -> Iterator[None]:
 def stopped_by_signals() -> Iterator[None]:
     """Inside, SIGINT, SIGTERM and SIGHUP (the terminal is closed) raise KeyboardInterrupt in the main thread.
 
-    Elsewhere nothing changes, and an ignored SIGHUP (`nohup`) stays ignored.
+    Elsewhere nothing changes, and an ignored SIGHUP (`nohup`) stays ignored. A SIGTERM that comes twice at once counts
+    as one, so that what is saved after a stop is saved whole.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    def stop(number: int, _: FrameType | None) -> None:
+        if number != signal.SIGTERM or not _came_just_now():
+            raise KeyboardInterrupt
 
     with _handled(stop):
         yield
+
+
+def _came_just_now() -> bool:
+    """Whether this SIGTERM follows within a second one that counted."""
+    global _last_sigterm_s
+    now_s = time.monotonic()
+    if now_s - _last_sigterm_s < _TWICE_S:
+        return True
+    _last_sigterm_s = now_s
+    return False
 
 
 @contextmanager
@@ -125,7 +141,7 @@ def sigterm_stops() -> Iterator[None]:
 
     def stop(_: int, frame: FrameType | None) -> None:
         nonlocal has_come
-        if not has_come:
+        if not has_come and not _came_just_now():
             has_come = True
             interrupted(Terminated(), frame)
 
@@ -150,8 +166,10 @@ def sigterm_stops() -> Iterator[None]:
 
     def send_again(kind: type[BaseException], number: int) -> None:
         """Send the signal of the exception `number` again, unless another has been raised or it has stopped all."""
+        global _last_sigterm_s
         nonlocal has_come
         if is_active and number == count:
+            _last_sigterm_s = -math.inf  # this one counts
             has_come = has_come and not issubclass(kind, Terminated)
             os.kill(os.getpid(), signal.SIGTERM if issubclass(kind, Terminated) else signal.SIGINT)
 

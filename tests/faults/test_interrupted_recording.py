@@ -127,12 +127,14 @@ def test_disk_too_full_to_begin_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_finish_the_recording(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)])
+def test_ctrl_c_and_sigterm_finish_the_recording(number: signal.Signals, times: int, tmp_path: Path) -> None:
+    """Twice at once is how `timeout` sends it."""
     out = tmp_path / "r.parquet"
     process = recording_process(out)
     wait_for_rows(out, process)
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
     _, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1
     assert f"the rollout was stopped; {len(pd.read_parquet(out))} rows of it are in {out}" in stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import signal
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cartpole_robot.terminal.interrupts import signals_held, sigterm_stops, stopped_by_signals
+from cartpole_robot.terminal import interrupts
+from cartpole_robot.terminal.interrupts import Terminated, signals_held, sigterm_stops, stopped_by_signals
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +20,7 @@ def own_handlers() -> Iterator[None]:
     before = {signal.SIGINT: signal.getsignal(signal.SIGINT), signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interrupts._last_sigterm_s = -math.inf
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -48,6 +51,29 @@ def test_ignored_sighup_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_sigterm_that_comes_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `timeout` sends it; a second one by hand stops what the first one did not, and Ctrl-C does at any time."""
+    with sigterm_stops(), stopped_by_signals():
+        with pytest.raises(KeyboardInterrupt), stopped_by_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.setattr(interrupts, "_last_sigterm_s", time.monotonic() - 2.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_echo_of_a_sigterm_does_not_stop_what_is_saved_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sigterm_stops():
+        with pytest.raises(KeyboardInterrupt), stopped_by_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        monkeypatch.setattr(interrupts, "_last_sigterm_s", time.monotonic() - 2.0)
+        with pytest.raises(Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 DROPS_IT = """
