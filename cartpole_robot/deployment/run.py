@@ -22,7 +22,7 @@ from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.files.run_folder import unused_folder, write_json
 from cartpole_robot.page.live.view import BrowserView, Shown
@@ -51,6 +51,7 @@ from firmware_bridge.protocol import read_protocol
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
 _POLL_MOST_S = 300e-6
 _SLACK_STEPS = 100
+_STOPPED_IN_BROWSER = "the emergency stop was pressed in the browser"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +240,7 @@ class _Run:
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
-                first = start_rollout(self._starting, self._request.seed, self._chosen.task)
+                first = self._start(feed)
                 armed = samples_of(tuple(self._traces)[:1])
                 self._armed_us = armed.first_us if len(armed.samples) else first.mcu_time_us
                 if self._request.start is Start.SWING_UP:
@@ -261,8 +262,7 @@ class _Run:
                     if feed is not None:
                         feed.finish()
                         if feed.has_stopped and fault == "ESTOP":
-                            reason = "the emergency stop was pressed in the browser"
-                            rollout = dataclasses.replace(rollout, reason=reason)
+                            rollout = dataclasses.replace(rollout, reason=_STOPPED_IN_BROWSER)
                 resident_mb = _resident_mb()
         except BaseException:
             recorder.discard()
@@ -311,6 +311,15 @@ class _Run:
         except OSError:  # the disk is full: the run is reported nevertheless
             return dataclasses.replace(deployment, latency_file=None)
         return deployment
+
+    def _start(self, feed: BrowserFeed | None) -> Measurement:
+        try:
+            return start_rollout(self._starting, self._request.seed, self._chosen.task)
+        except RigError as error:
+            estop = self._rig.link.protocol.enums["fault"]["ESTOP"]
+            if feed is not None and feed.has_stopped and self._rig.state.fault == estop:
+                raise RigError(_STOPPED_IN_BROWSER) from error
+            raise
 
     def _shown(
         self, cart: CartParams, first: Measurement, times: StepTimes
