@@ -164,10 +164,16 @@ export class Controls {
       this.pressEstop(this.part("estop").getAttribute("aria-pressed") !== "true");
     });
     this.part("arm").addEventListener("click", () => this.actions.arm());
-    this.part("reset").addEventListener("click", () => {
-      this.repairAll();
-      this.actions.restart();
+    this.part("reset").addEventListener("click", () => this.startAgain());
+    this.part("reset-here").addEventListener("click", () => {
+      this.startAgain();
+      this.part("cart").focus({ preventScroll: true }); // the button vanishes with the fault
     });
+  }
+
+  startAgain() {
+    this.repairAll();
+    this.actions.restart();
   }
 
   push(part, direction, times = 1) {

@@ -68,3 +68,17 @@ def test_advice_disappears_when_it_was_taken(noted: Noted) -> None:
     page.select_option("#controller", "lqr")
     page.click("#arm")
     assert page.inner_text("#message") == ""
+
+
+def test_start_again_next_to_the_fault_repairs_and_leaves_the_focus_on_the_drawing(noted: Noted) -> None:
+    page = noted.page
+    page.select_option("#controller", "lqr")
+    page.click("#reset")
+    noted.wait_for_state("ARMED")
+    page.click("[data-break=left-switch]")
+    noted.wait_for_state("FAULT")
+    page.click("#reset-here")
+    noted.wait_for_state("ARMED")
+    assert not page.is_visible("#reset-here")
+    assert page.get_attribute("[data-break=left-switch]", "aria-pressed") == "false"
+    assert page.evaluate("document.activeElement.id") == "cart"
