@@ -24,17 +24,27 @@ IN_VIEW = ("#cart", "[data-view=state]", "[data-view=fault]", "[data-view=remedy
 CONTROLS = 24  # more than any screen's tab stops between the drawing and the last slider
 
 
-@pytest.fixture(params=SCREENS)
-def noted(request: pytest.FixtureRequest, browser: Browser, page_file: Path) -> Any:
+@pytest.fixture(scope="module", params=SCREENS)
+def screen(request: pytest.FixtureRequest, browser: Browser, page_file: Path) -> Any:
     width, height = SCREENS[request.param]
     context = browser.new_context(viewport={"width": width, "height": height})
-    noted = Noted(context)
-    noted.page.goto(page_file.as_uri())
-    noted.wait_for_state("ARMED")
-    noted.page.click("#pause")
-    yield noted
+    screen = Noted(context)
+    screen.page.goto(page_file.as_uri())
+    screen.wait_for_state("ARMED")
+    screen.page.click("#pause")
+    yield screen
     context.close()
-    assert noted.wrong == []
+    assert screen.wrong == []
+
+
+@pytest.fixture
+def noted(screen: Noted) -> Noted:
+    """A page of that screen, which one test after another starts again."""
+    screen.page.evaluate("delete cartPolePage.simulation.snapshot")  # one of a test
+    screen.page.click("#reset")
+    screen.wait_for_state("ARMED")
+    screen.page.evaluate("scrollTo(0, 0)")
+    return screen
 
 
 def outside(page: Page) -> list[str]:
