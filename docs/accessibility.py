@@ -1,6 +1,6 @@
 """Audits pages of the built site with Lighthouse in a headless Chromium: `make docs-accessibility`.
 
-python -m docs.accessibility SITE [PAGE ...]     the pages named, without ".html", or the twelve of `PAGES`
+python -m docs.accessibility SITE [PAGE ...]     the pages named, without ".html", or those of `PAGES`
 
 Prints each page's score of 100 and what costs it points, for a wide and a narrow screen. Exit code 1 where one is below
 95, 2 where npx or chromium is missing. npx fetches Lighthouse on its first use, which takes a network.
@@ -23,6 +23,7 @@ LIGHTHOUSE = "lighthouse@13.5.0"
 LEAST_SCORE = 95
 LONGEST_S = 300.0
 PAGES = (
+    "_static/page",
     "index",
     "start/install",
     "start/first_policy",
