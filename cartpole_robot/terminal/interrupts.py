@@ -23,8 +23,8 @@ _last_sigterm_s = -math.inf
 class StopWish:
     """SIGINT (Ctrl-C) and SIGTERM, as a request that the caller checks when it suits.
 
-    The second one, or one while nothing can be lost (`at_once`), raises KeyboardInterrupt. A context manager: the
-    handlers are installed only inside it, and only in the main thread.
+    The second one, or one while nothing can be lost (`at_once`), raises KeyboardInterrupt; a SIGTERM that comes twice
+    at once counts as one. A context manager: the handlers are installed only inside it, and only in the main thread.
     """
 
     def __init__(self) -> None:
@@ -42,6 +42,8 @@ class StopWish:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM and _came_just_now():
+            return
         if self.was_asked or self.at_once:
             raise KeyboardInterrupt
         self.was_asked = True

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.terminal import interrupts
-from cartpole_robot.terminal.interrupts import Terminated, signals_held, sigterm_stops, stopped_by_signals
+from cartpole_robot.terminal.interrupts import StopWish, Terminated, signals_held, sigterm_stops, stopped_by_signals
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,24 @@ def test_echo_of_a_sigterm_does_not_stop_what_is_saved_afterwards(monkeypatch: p
         monkeypatch.setattr(interrupts, "_last_sigterm_s", time.monotonic() - 2.0)
         with pytest.raises(Terminated):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_wish_to_stop_takes_a_second_sigterm_at_once_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    with StopWish() as wish:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert wish.was_asked
+        monkeypatch.setattr(interrupts, "_last_sigterm_s", time.monotonic() - 2.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_second_ctrl_c_stops_at_once() -> None:
+    with StopWish() as wish:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert wish.was_asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 DROPS_IT = """
