@@ -89,6 +89,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("pybullet is not installed, and has no wheel for this Python")
 
 
+def writes_no_bytecode() -> dict[str, str]:
+    """The environment of a process whose files cannot grow: Python would leave half of a module's bytecode for all."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def need_compiler() -> None:
     need(shutil.which("avr-gcc") is not None, "avr-gcc")
 

@@ -24,7 +24,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
-from tests.conftest import Completed
+from tests.conftest import Completed, writes_no_bytecode
 from tests.policy_on_board import regulating_policy
 
 pytestmark = pytest.mark.realtime
@@ -284,6 +284,7 @@ def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_c
         text=True,
         timeout=90.0,
         check=False,
+        env=writes_no_bytecode(),
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "the run ended: " in done.stderr

@@ -20,6 +20,7 @@ from cartpole_robot.files import atomic_file as module
 from cartpole_robot.files.atomic_file import atomic_file, atomic_folder, is_partial, remove_partials
 from cartpole_robot.files.new_file import new_file
 from cartpole_robot.files.run_folder import write_json
+from tests.conftest import writes_no_bytecode
 
 BOTH_MODES = pytest.mark.parametrize("may_replace", [False, True])
 
@@ -237,6 +238,7 @@ def writer(path: Path, may_replace: bool, prepare: Callable[[], None] | None = N
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=prepare,
+        env=writes_no_bytecode(),
     )
 
 

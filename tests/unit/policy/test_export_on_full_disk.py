@@ -16,6 +16,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy import export
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.network import Network
+from tests.conftest import writes_no_bytecode
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ sys.exit(main(sys.argv[1:]))
 def test_picture_that_does_not_fit_is_removed(tmp_path: Path) -> None:
     """No file may grow beyond 20 kB here; the picture of a recording takes more."""
     words = ["record", "lqr", "--cart", "gym", "--duration-s", "2", "--out", str(tmp_path / "a.parquet")]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    env = {**writes_no_bytecode(), "PYTHONPATH": str(Path(__file__).parents[3])}
     subprocess.run([sys.executable, "-m", "cartpole_robot", *words], check=True, capture_output=True, env=env)
     before = set(tmp_path.iterdir())
     show = ["show", str(tmp_path / "a.parquet"), "--out", str(tmp_path / "a.png")]
