@@ -13,7 +13,7 @@ from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.deployment.late import Late
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.policy.backend import LQR
-from cartpole_robot.rigs.open_rig import SERIAL, SIMULATED_BOARDS, check_may_move
+from cartpole_robot.rigs.open_rig import RIG_NAMES, SERIAL, SIMULATED_BOARDS, check_may_move
 
 if TYPE_CHECKING:
     from cartpole_robot.deployment.run import Deployment
@@ -26,7 +26,7 @@ def add_deploy(deploy: Parser) -> None:
     examples(deploy, "runs/diy --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record diy.parquet")
     deploy.set_defaults(run=_deploy, extra="sim")
     options.policy(deploy)
-    options.rig(deploy, default="virtual", names=(*SIMULATED_BOARDS, "serial:PORT"))
+    options.rig(deploy, default="virtual", names=[name for name in RIG_NAMES if name != "sim"])
     options.cart(deploy, otherwise=options.POLICYS_CART)
     options.start(deploy)
     options.duration_s(deploy, default=60.0)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.browser_feed import DRIVERS, BrowserFeed
@@ -34,7 +35,7 @@ from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
-from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
+from cartpole_robot.rigs.open_rig import HIDDEN, SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
@@ -423,8 +424,16 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
+    plant = cart
+    if rig.startswith(HIDDEN):
+        plant, rig = load_cart(rig.removeprefix(HIDDEN)), "virtual"
+    if plant.drive is not cart.drive:
+        raise UsageError(
+            f"rig {request.rig!r}: its cart has another drive than {cart.name!r}, and needs another firmware; give a "
+            "cart with the same drive"
+        )
     profile, note = fitting(
-        load_profile(request.profile or WORKBENCH), cart.motor, has_stepper=cart.stepper is not None
+        load_profile(request.profile or WORKBENCH), plant.motor, has_stepper=plant.stepper is not None
     )
     if note is not None:
         print(note, file=sys.stderr)
@@ -439,7 +448,7 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
         elif rig == "virtual":
             policy = policy_image_bytes(chosen.bundle, cart)
     has_hand = request.start is Start.BY_HAND and chosen.task is not Task.SWING_UP
-    with cart_process(rig, cart, policy, profile=profile, seed=request.seed, has_hand=has_hand) as port:
+    with cart_process(rig, plant, policy, profile=profile, seed=request.seed, has_hand=has_hand) as port:
         yield port
 
 

@@ -190,11 +190,11 @@ def part_of(series: Series, first: int, end: int) -> Series:
 
 def check_drive(series: Series, cart: CartParams) -> None:
     """Raises `UsageError` for a recording of a cart with another drive than that of `cart`: their duties differ."""
-    drives = [f"{one.name!r} with {_DRIVES[one.drive]}" for one in (series.cart, cart)]
     if series.cart.drive is not cart.drive:
         raise UsageError(
-            f"{series.name}: is a recording of the cart {drives[0]}, and the cart file is that of {drives[1]}: their "
-            "duties are shares of other things; give the file of the recorded cart"
+            f"{series.name}: is a recording of the cart {series.cart.name!r} with {_DRIVES[series.cart.drive]}, and "
+            f"{cart.name!r} has {_DRIVES[cart.drive]}: their duties are shares of other things; give the recorded "
+            "cart, or one with its drive"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import pty
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
@@ -308,3 +310,33 @@ def test_files_that_it_names_exist_where_pyarrow_and_matplotlib_are_missing(
     named = re.findall(r"^  (?:recording|report|picture) +(\S+)$", done.stdout, re.MULTILINE)
     assert named == ["run.parquet.journal", "run.latency.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(named)
+
+
+@pytest.mark.long
+def test_cart_that_differs_from_its_file_is_driven(
+    policy: Path, quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]
+) -> None:
+    """As `record --rig virtual:CART` does; the recording carries the cart that the driver assumes."""
+    heavy = tmp_path / "heavy.toml"
+    cart = load_cart(str(quick_cart_file))
+    pole_cart = dataclasses.replace(cart.pole_cart, pole_mass_kg=1.3 * cart.pole_cart.pole_mass_kg)
+    write_cart(heavy, dataclasses.replace(cart, name="heavy", pole_cart=pole_cart))
+    words = ("--rig", f"virtual:{heavy}", "--duration-s", 2, "--no-view", "--record", tmp_path / "r.parquet")
+    done = new_interpreter("deploy", policy, "--cart", quick_cart_file, *words)
+    assert done.returncode == 0, done.stderr
+    recording = read_recording(tmp_path / "r.parquet")
+    assert recording.metadata.cart.name == cart.name
+    assert recording.metadata.rig == f"virtual:{heavy}"
+
+
+def test_cart_with_another_drive_is_refused_before_anything_starts(
+    policy: Path, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    record = ("--record", tmp_path / "r.parquet")
+    done = command_line("deploy", policy, "--cart", "diy_arduino", "--rig", "virtual:diy_stepper", *record)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "cartpole-robot: rig 'virtual:diy_stepper': its cart has another drive than 'diy_arduino', and needs another "
+        "firmware; give a cart with the same drive\n",
+    )
+    assert list(tmp_path.iterdir()) == []

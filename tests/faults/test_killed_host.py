@@ -32,8 +32,9 @@ def test_host_killed_at_full_speed_leaves_the_motor_off_and_the_cart_before_its_
 def test_host_of_a_stepper_killed_at_full_speed_costs_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 ms of silence, 67 ms from 1 m/s to rest at 15 m/s2, and 3 ms; the campaign has a hundred on the chip."""
     monkeypatch.setattr(killed_host, "_STARTS_AT_ONCE", 1)
-    for outcome in kill_hosts(KilledStarts(cart=STEPPER, seed=1, on_chip=False), range(3), carts=3):
-        assert outcome.speed_m_s > 0.1
+    outcomes = list(kill_hosts(KilledStarts(cart=STEPPER, seed=1, on_chip=False), range(6), carts=3))
+    assert sum(outcome.speed_m_s > 0.1 for outcome in outcomes) >= 3  # a late host dies before its cart is fast
+    for outcome in outcomes:
         assert outcome.is_off
         assert outcome.off_after_ms <= 130
         assert outcome.farthest_m < 0.43

@@ -124,7 +124,7 @@ def test_recording_of_a_stepper_names_the_power_as_unknown(tmp_path: Path) -> No
 def test_other_drives_boards_and_equal_readings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recorded = driven(load_cart(CART), tmp_path / "cart")
     for simulated, cart in (("diy_arduino", None), (CART, "diy_arduino")):
-        with pytest.raises(UsageError, match=r"'diy_stepper' with a stepper.*'diy_arduino' with a DC motor"):
+        with pytest.raises(UsageError, match=r"'diy_stepper' with a stepper.*'diy_arduino' has a DC motor"):
             compared(simulated, recorded, cart=cart)
     assert main(["excite", "--cart", "diy_arduino", "--out", str(tmp_path / "dc"), "--duration-s", "4"]) == 0
     with pytest.raises(UsageError, match=r"'diy_arduino' with a DC motor.*'diy_stepper' with a stepper"):
