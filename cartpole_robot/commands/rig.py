@@ -215,7 +215,7 @@ def _write_measured(path: Path, cart: CartParams, results: list[StepResult], now
     numbers = ", ".join(f"{key} = {value:g}" for key, value in measured_numbers(results).items())
     print(f"the measured cart is in {path}: {numbers}", file=sys.stderr)
     for key, step in doubtful_numbers(results).items():
-        print(f"{key} in it is right only if what {step} found is to stay so: see there first", file=sys.stderr)
+        print(f"{key} in it applies only if you accept what {step} found; read that first", file=sys.stderr)
 
 
 def _jog(arguments: argparse.Namespace) -> int:

@@ -150,7 +150,7 @@ def _firmware(interview: Interview, design: MotorDesign) -> Section:
             "supply_max_v",
             rounded(min(_MOST_SUPPLY_V, volts * 5.0 / 3.0)),
             "computed: five thirds of the supply, at most 30 V: braking raises it up to the clamp D2 of "
-            "docs/hardware/building.md; without D2, 125 %",
+            "docs/hardware/building.md, whose parts are for 12 V; without a clamp, 125 %",
         ),
     ]
     return firmware_section(interview, design, wrong_signs=wrong_signs, margin=margin, own=own)

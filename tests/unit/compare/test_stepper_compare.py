@@ -127,7 +127,7 @@ def test_other_drives_boards_and_equal_readings(tmp_path: Path, capsys: pytest.C
         with pytest.raises(UsageError, match=r"'diy_stepper' with a stepper.*'diy_arduino' has a DC motor"):
             compared(simulated, recorded, cart=cart)
     assert main(["excite", "--cart", "diy_arduino", "--out", str(tmp_path / "dc"), "--duration-s", "4"]) == 0
-    with pytest.raises(UsageError, match=r"'diy_arduino' with a DC motor.*'diy_stepper' with a stepper"):
+    with pytest.raises(UsageError, match=r"'diy_arduino' with a DC motor.*'diy_stepper' has a stepper"):
         compared(CART, tmp_path / "dc")
     capsys.readouterr()
     slower = tmp_path / "slower.toml"

@@ -22,6 +22,7 @@ from cartpole_robot.policy.controllers import choose_controller
 from tests.fuzz.targets import _seal_policy
 from tests.policy_on_board import regulating_policy
 
+ROOT = Path(__file__).parents[3]
 EVIL = "x */ __attribute__((constructor)) static void run(void) { MOTOR = 1; } /*"
 
 
@@ -132,3 +133,19 @@ def test_interface_offered_by_every_cart_is_valid() -> None:
     for name in ("gym", "diy_arduino"):
         cart: CartParams = load_cart(name)
         assert Interface.of(cart).control_period_s == cart.timing.control_period_s
+
+
+def test_program_of_the_page_passes_its_golden_examples(bundle: PolicyBundle, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "guides" / "policy_in_c.md").read_text(encoding="utf-8")
+    program = page.split("```c\n")[1].split("```")[0]
+    (tmp_path / "golden.c").write_text(program, encoding="utf-8")
+    (tmp_path / "policy_weights.h").write_text(c_header(bundle), encoding="utf-8")
+    firmware = ROOT / "firmware_bridge" / "firmware"
+    words = ["gcc", "-Wall", "-Wextra", "-Werror", "-I", firmware, "golden.c", firmware / "policy.c", "-o", "golden"]
+    subprocess.run(list(map(str, words)), cwd=tmp_path, check=True)
+    done = subprocess.run(["./golden"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout in ("action 0\n", "action 1\n")
+    changed = program.replace("policy_golden_int16_actions[k])", "policy_golden_int16_actions[k] + 1)")
+    (tmp_path / "golden.c").write_text(changed, encoding="utf-8")
+    subprocess.run(list(map(str, words)), cwd=tmp_path, check=True)
+    assert subprocess.run(["./golden"], cwd=tmp_path, check=False).returncode == 1
