@@ -130,10 +130,16 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
         if job.config.extension_steps and not learned.trials.is_passed:
             return _without_policy(job, learned)
-        if job.config.task is Task.SWING_UP:
-            summary: Summary = finish_swing_up(job, learned, env)
-        else:
-            summary = _finish(job, learned, env, drawing)
+        try:
+            if job.config.task is Task.SWING_UP:
+                summary: Summary = finish_swing_up(job, learned, env)
+            else:
+                summary = _finish(job, learned, env, drawing)
+        except KeyboardInterrupt:
+            checkpoint = latest_checkpoint(job.folder / "checkpoints")
+            if checkpoint is None:
+                raise
+            return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpoint)
         write_json(job.folder / SUMMARY_FILE, summary.as_dict())
         (job.folder / NO_POLICY_FILE).unlink(missing_ok=True)  # of an extension before this one
         return TrainingOutcome(folder=job.folder, summary=summary, checkpoint=None)

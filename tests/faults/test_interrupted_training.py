@@ -77,6 +77,24 @@ def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
 
 
 @pytest.mark.long
+def test_ctrl_c_after_the_last_step_names_the_command_that_finishes(
+    tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    """While the policy is chosen, tried and exported, a second or two."""
+    run = tmp_path / "run"
+    process = start_training(run)
+    wait_for(run / "model_selected.npz", process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert f"cartpole-robot train --resume {run}" in err
+    assert not (run / "summary.json").exists()
+    done = command_line("train", "--resume", run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 8000
+
+
+@pytest.mark.long
 def test_killed_training_resumes_from_its_last_checkpoint(
     tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:

@@ -54,4 +54,6 @@ def test_missing_tool_is_named_with_what_installs_it(
 
 def test_audited_pages_exist() -> None:
     assert len(accessibility.PAGES) >= 10
-    assert [page for page in accessibility.PAGES if not (DOCS / f"{page}.md").exists()] == []
+    cart, *pages = accessibility.PAGES
+    assert cart == "_static/page"  # which docs.live_page makes
+    assert [page for page in pages if not (DOCS / f"{page}.md").exists()] == []
