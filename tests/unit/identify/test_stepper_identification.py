@@ -155,9 +155,9 @@ def standing(name: str, cart: CartParams, entries: int = 400) -> Series:
 
 def test_recordings_and_terms_of_the_other_drive_are_refused_with_both() -> None:
     stepper, motor = load_cart(CART), load_cart("diy_arduino")
-    with pytest.raises(UsageError, match=r"'diy_stepper' with a stepper.*'diy_arduino' with a DC motor"):
+    with pytest.raises(UsageError, match=r"'diy_stepper' with a stepper.*'diy_arduino' has a DC motor"):
         identify([standing("a", stepper)], motor, IdentifyRequest())
-    with pytest.raises(UsageError, match=r"'diy_arduino' with a DC motor.*'diy_stepper' with a stepper"):
+    with pytest.raises(UsageError, match=r"'diy_arduino' with a DC motor.*'diy_stepper' has a stepper"):
         identify([standing("a", motor)], stepper, IdentifyRequest())
     with pytest.raises(UsageError, match="'coulomb' is not a parameter of a stepper cart, as 'diy_stepper'"):
         identify([standing("a", stepper)], stepper, IdentifyRequest(terms=("coulomb",)))
